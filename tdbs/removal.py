@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 
 from tdbs.errors import ConfigError, TdbsError
@@ -76,6 +77,19 @@ def refuse_taken(
     if resume:
         raise ConfigError(f"{path} is finished: there is nothing to resume.", next_step=next_step)
     raise ConfigError(f"{path} already exists.", next_step=next_step)
+
+
+def refuse_same(options: Mapping[str, Path | None]) -> None:
+    """Raise ConfigError if two options name the same file, whatever its path: one would replace what the other wrote.
+
+    Args:
+        options: Each with its file, or None.
+    """
+    given = [(option, path) for option, path in options.items() if path is not None]
+    for (option, path), (other, second) in combinations(given, 2):
+        both_there = path.exists() and second.exists()
+        if path.resolve() == second.resolve() or (both_there and path.samefile(second)):
+            raise ConfigError(f"{option} and {other} name the same file, {path}.", next_step=f"Pass another {other}.")
 
 
 def remove_file(path: Path) -> None:

@@ -82,6 +82,7 @@ def learn_words(
     *,
     samples: int | None = None,
     dataset: AnyDataset | None = None,
+    overwrite: bool = False,
     progress: Progress = lambda _done, _all: None,
 ) -> LearnedWords:
     """Rank the words of a run's train samples by what its model loses with them, and write a list of the least.
@@ -91,14 +92,15 @@ def learn_words(
         samples: Train samples to look at, spread evenly from short to long. None: as many as have 20,000
             tokens, so at most that number of predictions is made, one per sample and frequent word.
         dataset: The dataset that the run was trained on, if it is elsewhere now. None: the place that the run names.
+        overwrite: Replace a list of other words, such as one that was edited since.
         progress: Called with the predictions done, and how many there are.
 
     Returns:
         The list, in the run's folder as `learned_words.txt`; `prepare` takes its path as `stopwords`.
 
     Raises:
-        ConfigError: The task predicts no classes of whole samples, no word is frequent enough, or the run names its
-            dataset by a URL and none is given.
+        ConfigError: The task predicts no classes of whole samples, no word is frequent enough, the run has a list of
+            other words, or it names its dataset by a URL and none is given.
         DatasetError: The dataset is missing, damaged, or is not the run's.
         ModelError: The model cannot be loaded.
         TrainingError: The run is missing or did not finish.
@@ -134,7 +136,7 @@ def learn_words(
         )
     path = read.path / LEARNED_WORDS_NAME
     head = f"# {len(chosen)} words that this run's model does without, by tdbs prepare --stopwords learned:RUN"
-    write_text(path, "\n".join([head, *(effect.word for effect in chosen), ""]))
+    _write_list(path, "\n".join([head, *(effect.word for effect in chosen), ""]), overwrite=overwrite)
     return LearnedWords(
         path=path,
         words=chosen,
@@ -144,6 +146,19 @@ def learn_words(
         share=sum(effect.share for effect in chosen),
         paper_share=paper_share,
     )
+
+
+def _write_list(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a list, unless it is there. Raises ConfigError if another one is: the user may have edited it."""
+    standing = path.read_bytes() if path.is_file() else b""
+    if standing == text.encode():
+        return
+    if standing and not overwrite:
+        raise ConfigError(
+            f"{path} has other words than those learned now.",
+            next_step=f"Pass --stopwords {path} to use it as it is, or --overwrite to replace it.",
+        )
+    write_text(path, text)
 
 
 def _own_dataset(run: Run) -> PreparedDataset:

@@ -137,8 +137,15 @@ def length_correlation(lengths_N: IntArray, targets: Targets) -> float | None:
         between = float((counts_C * means_C**2).sum()) / len(lengths_N)
         varies = variance > 0 and np.count_nonzero(counts_C) > 1
         return float(np.sqrt(between / variance)) if varies else None
+    correlation_C = target_correlations(lengths_N, targets)
+    return None if np.isnan(correlation_C).all() else float(np.nanmax(correlation_C))
+
+
+def target_correlations(lengths_N: IntArray, targets: Targets) -> FloatArray:
+    """Return Pearson's correlation of length and each number or class of a set (C), without sign; NaN: no variance."""
+    deviation_N = lengths_N - lengths_N.mean()
     if targets.kind == "multi_label":
-        sample_E, class_E, _ = _pairs(targets)
+        sample_E, class_E, _ = label_pairs(targets)
         share_C = np.bincount(class_E, minlength=targets.outputs) / len(lengths_N)
         covariance_C = np.bincount(class_E, weights=deviation_N[sample_E], minlength=targets.outputs) / len(lengths_N)
         variance_C = share_C * (1 - share_C)
@@ -146,10 +153,9 @@ def length_correlation(lengths_N: IntArray, targets: Targets) -> float | None:
         values_NC = targets.values.reshape(len(lengths_N), -1)
         covariance_C = deviation_N @ values_NC / len(lengths_N)
         variance_C = values_NC.var(axis=0)
-    varies_C = variance_C * variance > 0
-    if not varies_C.any():
-        return None
-    return float(np.abs(covariance_C[varies_C] / np.sqrt(variance_C[varies_C] * variance)).max())
+    product_C = variance_C * float((deviation_N**2).mean())
+    varies_C = product_C > 0
+    return np.where(varies_C, np.abs(covariance_C) / np.sqrt(np.where(varies_C, product_C, 1.0)), np.nan)
 
 
 def label_stray(targets: Targets, plan: EpochPlan) -> float | None:
@@ -214,7 +220,7 @@ def _numbers_measure(targets: Targets, rows: int, sizes_S: IntArray) -> tuple[Ca
 
 def _classes_measure(targets: Targets, rows: int, sizes_S: IntArray) -> tuple[Callable[[IntArray], FloatArray], float]:
     """Return the same of classes: of few in a table, of many only those that an update holds are counted."""
-    sample_E, class_E, classes = _pairs(targets)
+    sample_E, class_E, classes = label_pairs(targets)
     share_C = np.bincount(class_E, minlength=classes) / rows
     classes, steps = len(share_C), len(sizes_S)
     is_dense = steps * classes <= _DENSE * len(class_E)
@@ -234,7 +240,7 @@ def _classes_measure(targets: Targets, rows: int, sizes_S: IntArray) -> tuple[Ca
     return squares_of, float((share_C * (1 - share_C)).sum())
 
 
-def _pairs(targets: Targets) -> tuple[IntArray, IntArray, int]:
+def label_pairs(targets: Targets) -> tuple[IntArray, IntArray, int]:
     """Return which class holds for which sample (E, E), and how many classes there are."""
     if targets.offsets_N1 is None:
         return np.arange(len(targets.values)), targets.values, targets.outputs

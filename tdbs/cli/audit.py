@@ -55,14 +55,14 @@ def command(
     """
     from tdbs.analysis.audit.audit import audit
     from tdbs.pipeline.dataset import load
+    from tdbs.removal import refuse_same, refuse_taken
 
+    refuse_same({"--html": html, "--rows": rows})
     if html is not None:
-        from tdbs.removal import refuse_taken
         from tdbs.reports.page import is_own_page
 
         refuse_taken(html, is_own_page, overwrite=overwrite, option="--html")
     if rows is not None:
-        from tdbs.removal import refuse_taken
         from tdbs.reports.audit_rows import are_own_rows
 
         refuse_taken(rows, are_own_rows, overwrite=overwrite, option="--rows")

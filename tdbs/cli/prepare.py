@@ -71,7 +71,7 @@ def command(
         quiet_hub()
     stopwords = settings["stopwords"]
     if stopwords.startswith(LEARNED):
-        stopwords = _learned(stopwords.removeprefix(LEARNED))
+        stopwords = _learned(stopwords.removeprefix(LEARNED), overwrite=overwrite)
     with counting() as advance:
         result = prepare(
             source,
@@ -101,8 +101,11 @@ def _columns(given: list[str] | None) -> str | None:
     return ",".join(given or ()) if listed(given, "--columns") else None
 
 
-def _learned(run: str) -> str:
-    """Learn the words that a run's model does without, and return the file of the list."""
+def _learned(run: str, *, overwrite: bool) -> str:
+    """Learn the words that a run's model does without, and return the file of the list.
+
+    A list of other words stays unless it is overwritten: the user may have edited it.
+    """
     if not run:
         raise ConfigError(
             f"--stopwords {LEARNED} does not name a run.",
@@ -112,7 +115,7 @@ def _learned(run: str) -> str:
     from tdbs.analysis.learned_words import learn_words
 
     with counting() as advance:
-        found = learn_words(run, progress=lambda done, total: advance("learn words", done, total))
+        found = learn_words(run, overwrite=overwrite, progress=lambda done, total: advance("learn words", done, total))
     say(
         f"Learned {len(found.words):,} of {found.ranked:,} words from {found.samples:,} samples: they are "
         f"{found.share:.1%} of the tokens, the paper's list {found.paper_share:.1%}. The list is {found.path}."

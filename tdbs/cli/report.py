@@ -42,9 +42,11 @@ def command(
     from tdbs.reports.comparison import is_comparison, read_comparison
     from tdbs.reports.page import check_place, write_report
     from tdbs.reports.report import report_on_comparison, report_on_run
+    from tdbs.reports.sweep import refuse_sweep
     from tdbs.train.run_folder import read_run
 
     folder = run_folder(path)
+    refuse_sweep(folder)
     place = folder.resolve()
     page = out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html"
     check_place(page, files=files, overwrite=overwrite or out is None)  # the default place is ours to write again

@@ -71,12 +71,11 @@ def open_input(
         refuse_options(options, "only applies to files")
         if options.columns is not None:
             raise ConfigError("--columns only applies to files.", next_step="Leave it out.")
-    if is_dataset:
+        what = f"{spec} is a prepared dataset" if is_dataset else "each line of stdin is a text"
         for option, value in (("--text", options.text), ("--pair", options.pair)):
             if value is not None:
-                raise ConfigError(
-                    f"{option} only applies to files; {spec} is a prepared dataset.", next_step="Leave it out."
-                )
+                raise ConfigError(f"{option} only applies to files; {what}.", next_step="Leave it out.")
+    if is_dataset:
         return prepared_input(spec, checkpoint, options.split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
@@ -88,7 +87,7 @@ def open_input(
         )
     if not path.is_file():
         raise SourceError(
-            f"File {spec} does not exist.",
+            f"{spec} is not a file." if path.exists() else f"File {spec} does not exist.",
             next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         )
     return _file(path, checkpoint, options, rows_at_most=rows_at_most)

@@ -128,7 +128,7 @@ def drop_rows(
         conflicts=found.conflicts,
         listing=_write_list(found, digests.source_rows_N, [names[split] for split in splits_D.tolist()], target),
     )
-    return KeptRows(blocks=kept, info=info, notes=_notes(found))
+    return KeptRows(blocks=kept, info=info, notes=_notes(found, rules))
 
 
 def listed_rows(folder: Path, info: DuplicatesInfo | None) -> tuple[int, ...]:
@@ -236,7 +236,9 @@ def _write_list(found: Repeats, source_rows_N: IntArray, splits: Sequence[str], 
     return FileInfo(path=DUPLICATES_NAME, sha256=sha256_of(text.encode()))
 
 
-def _notes(found: Repeats) -> tuple[str, ...]:
+def _notes(found: Repeats, rules: DropRules) -> tuple[str, ...]:
+    """Return a message about the rows that stay, which says how texts were compared."""
     if not found.conflicts:
         return ()
-    return (f"Rows of train whose text stands there with another label stay: {found.conflicts:,}.",)
+    how = "but for case, spaces and punctuation" if rules.is_near else "token by token"
+    return (f"Rows of train whose text stands there with another label stay: {found.conflicts:,}, compared {how}.",)

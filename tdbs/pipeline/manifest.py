@@ -103,6 +103,7 @@ class TokenizerInfo:
     special_ids: tuple[Count, ...]
     special_tokens: Count  # added to each sample
     end_id: Count | None = None  # ends a text: where a model stops generating
+    model_max_length: Count | None = None  # tokens that the model takes; None: not known, as in older datasets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

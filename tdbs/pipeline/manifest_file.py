@@ -81,6 +81,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
     """Refuse a split whose counts contradict each other. Raises DatasetError, which names the field."""
+    problem = contradiction(manifest, name)
+    if problem is not None:
+        raise FORM.misfit(str(folder / MANIFEST_NAME), problem)
+
+
+def contradiction(manifest: Manifest, name: str) -> str | None:
+    """Return the first count of a split that contradicts another one, as "field: reason"; None if all agree."""
     info = manifest.splits[name]
     tokens = _tokens_of(info.length_histogram)
     problem = None
@@ -95,15 +102,14 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
     elif sum(info.droppable_histogram) != info.rows:
         problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
     elif info.unanswered > info.source_rows:
-        problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
+        problem = f"splits.{name}.unanswered: {info.unanswered}, more than the {info.source_rows} rows of the source"
     elif info.repeats is not None and info.repeats.most > info.source_rows:
-        problem = f"splits.{name}.repeats: {info.repeats.most}, of {info.source_rows} rows of the source"
+        problem = f"splits.{name}.repeats: {info.repeats.most}, more than the {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
     elif info.sequence_histogram and _tokens_of(info.sequence_histogram) != info.tokens:
         problem = f"splits.{name}.sequence_histogram: not of {info.tokens} tokens"
-    if problem is not None:
-        raise FORM.misfit(str(folder / MANIFEST_NAME), problem)
+    return problem
 
 
 def _tokens_of(histogram: Sequence[int]) -> int:

@@ -17,6 +17,7 @@ def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
         end_id=tokenizer.end_id,
         special_ids=tokenizer.special_ids,
         special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
+        model_max_length=tokenizer.model_max_length,
     )
 
 

@@ -23,7 +23,7 @@ from tdbs.pipeline.cache_key import key_of
 from tdbs.pipeline.dataset import TOKENIZER_NAME, AnyDataset, PreparedDataset, opened, tokenizer_text
 from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.manifest import FileInfo, Manifest, ShardInfo, SplitInfo
-from tdbs.pipeline.manifest_file import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME, contradiction
 from tdbs.pipeline.parquet import read_checked, rows_of
 from tdbs.pipeline.references import TEXTS, unanswered_rows
 from tdbs.pipeline.shard_checks import missing_values, sample_problems, schema_problem
@@ -106,7 +106,7 @@ def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda
             done += 1
             progress(done, total)
         if not found:  # the sums of a split with a bad shard add nothing
-            found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
+            found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally, manifest)]
         problems += [*found, *_references_problem(dataset.path, info)]
     problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(dataset)]
     return Verification(
@@ -193,8 +193,8 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
             yield f"names shards of {name} that lack {missing} of its {info.rows} samples"
 
 
-def _split_problems(tally: _Tally) -> Iterator[str]:
-    """Yield what the manifest says of a split that its shards, each of them whole, do not."""
+def _split_problems(tally: _Tally, manifest: Manifest) -> Iterator[str]:
+    """Yield what the manifest says of a split that its shards, each of them whole, do not, or that cannot be."""
     info, missing = tally.info, int((~tally.seen_N).sum())
     if missing:
         yield f"names shards of {tally.split} that lack {missing} of its {info.rows} samples"
@@ -208,6 +208,10 @@ def _split_problems(tally: _Tally) -> Iterator[str]:
         or tally.sequences != _counter(info.sequence_histogram)
     ):
         yield f"has counts of {tally.split} that are not those of its samples"
+        return
+    contradicted = contradiction(manifest, tally.split)
+    if contradicted is not None:
+        yield f"has {contradicted}"
 
 
 def _counter(histogram: Sequence[int]) -> Counter[int]:

@@ -132,6 +132,7 @@ def read_comparison(folder: Path) -> Comparison:
     """Read a comparison and its runs. Raises DatasetError if it is not finished, or something else."""
     path = folder / RESULT_NAME
     if not path.exists():
+        read_record(folder / SETTINGS_NAME, _Settings, _FORM)
         raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")
     found = read_record(path, _Result, _FORM)
     settings = read_record(folder / SETTINGS_NAME, _Settings, _FORM)

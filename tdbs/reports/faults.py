@@ -6,8 +6,8 @@ Both are counted while blocks are made; `tdbs audit` says which rows.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tdbs.analysis.audit.truncation import is_much, target_cut_of, truncation_of
-from tdbs.pipeline.manifest import Manifest, RepeatCounts, SplitInfo
+from tdbs.analysis.audit.truncation import Truncation, cut_at_limit, is_much, split_truncation, target_truncation_of
+from tdbs.pipeline.manifest import Manifest, RepeatCounts
 
 
 def fault_lines(manifest: Manifest) -> list[str]:
@@ -17,19 +17,19 @@ def fault_lines(manifest: Manifest) -> list[str]:
     found = [*_repeat_lines(known, rows), *_cut_lines(manifest)]
     if found:
         return [*found, "tdbs audit says which, and finds near repeats."]
-    return ["No row repeats another; tdbs audit looks closer."] if known else []
+    return ["No row repeats another token by token; tdbs audit looks closer."] if known else []
 
 
 def faults_json(manifest: Manifest, split: str) -> dict[str, Any]:
     """Return what `--json` has of a split: repeated rows and cuts; null in older datasets."""
     info = manifest.splits[split]
-    repeats = info.repeats
+    repeats, targets = info.repeats, target_truncation_of(info, manifest.max_target_length)
     return {
         "exact_duplicates": None if repeats is None else repeats.duplicates,
         "conflicts": None if repeats is None else repeats.conflicts,
         "leaks": None if repeats is None else repeats.leaks,
-        "cut": truncation_of(info, manifest.longest_input).samples,
-        "cut_targets": _cut_targets(manifest, info),
+        "cut": split_truncation(manifest, split).samples,
+        "cut_targets": 0 if targets is None else targets.samples,
     }
 
 
@@ -38,36 +38,60 @@ def _repeat_lines(known: Mapping[str, RepeatCounts], rows: Mapping[str, int]) ->
     repeats = _shares((name, each.duplicates, rows[name]) for name, each in known.items())
     if repeats:
         conflicts = _shares((name, each.conflicts, rows[name]) for name, each in known.items())
-        relabelled = f" With another label elsewhere in the split: {conflicts}." if conflicts else ""
-        lines.append(f"Rows that repeat an earlier one: {repeats}.{relabelled}")
+        relabelled = f" With the same tokens and another label: {conflicts}." if conflicts else ""
+        lines.append(f"Rows that repeat an earlier one token by token: {repeats}.{relabelled}")
     leaks = _shares((name, each.leaks or 0, rows[name]) for name, each in known.items())
-    return [*lines, f"Rows that stand in train: {leaks}."] if leaks else lines
+    return [*lines, f"Rows that stand in train token by token: {leaks}."] if leaks else lines
 
 
 def _cut_lines(manifest: Manifest) -> list[str]:
     """Return a line for inputs and one for targets, of the splits of which so much is cut that an audit warns."""
-    lines = []
-    told = {name: truncation_of(info, manifest.longest_input) for name, info in manifest.splits.items()}
     sequences = {name: int(info.sequences_L1.sum()) for name, info in manifest.splits.items()}
-    much = {name: cut for name, cut in told.items() if is_much(cut.samples, sequences[name])}
-    if much:
-        noun = "Sequences" if manifest.max_sequence_length else "Samples"
-        cut = _shares((name, each.samples or 0, sequences[name]) for name, each in much.items())
-        kept = max(each.keeps_99_percent or 0 for each in much.values())
-        lines.append(f"{noun} cut at {manifest.longest_input} tokens: {cut}; {kept:,} tokens keep 99% of them whole.")
-    targets = {name: _cut_targets(manifest, info) for name, info in manifest.splits.items()}
-    cut = _shares(
-        (name, count or 0, info.rows)
-        for (name, info), count in zip(manifest.splits.items(), targets.values(), strict=True)
-        if is_much(count, info.rows)
-    )
-    return [*lines, f"Targets cut at {manifest.max_target_length} tokens: {cut}."] if cut else lines
+    inputs = {name: split_truncation(manifest, name) for name in manifest.splits}
+    targets = {name: target_truncation_of(info, manifest.max_target_length) for name, info in manifest.splits.items()}
+    rows = {name: info.rows for name, info in manifest.splits.items()}
+    noun = "Sequences" if manifest.max_sequence_length else "Samples"
+    cut_inputs, cut_targets = _much_cut(inputs, sequences), _much_cut(targets, rows)
+    lines = []
+    if cut_inputs:
+        remedy = _limit(manifest, _kept(cut_inputs), sequences) or _keeps(cut_inputs)
+        lines.append(f"{noun} cut at {manifest.longest_input} tokens: {_cut_shares(cut_inputs, sequences)}; {remedy}.")
+    if cut_targets:
+        cut = _cut_shares(cut_targets, rows)
+        lines.append(f"Targets cut at {manifest.max_target_length} tokens: {cut}; {_keeps(cut_targets)}.")
+    return lines
 
 
-def _cut_targets(manifest: Manifest, info: SplitInfo) -> int | None:
-    """Return the targets that were cut; None if it is not known."""
-    found = target_cut_of(info, manifest.max_target_length)
-    return 0 if found is None else found.samples
+def _much_cut(told: Mapping[str, Truncation | None], totals: Mapping[str, int]) -> dict[str, Truncation]:
+    """Return the splits of which so much is cut that an audit warns."""
+    known = {name: cut for name, cut in told.items() if cut is not None}
+    return {name: cut for name, cut in known.items() if is_much(cut.samples, totals[name])}
+
+
+def _cut_shares(cuts: Mapping[str, Truncation], totals: Mapping[str, int]) -> str:
+    return _shares((name, cut.samples or 0, totals[name]) for name, cut in cuts.items())
+
+
+def _kept(cuts: Mapping[str, Truncation]) -> int:
+    """Return the length that keeps 99 % of each split whole."""
+    return max(cut.keeps_99_percent or 0 for cut in cuts.values())
+
+
+def _keeps(cuts: Mapping[str, Truncation]) -> str:
+    return f"{_kept(cuts):,} tokens keep 99% of them whole"
+
+
+def _limit(manifest: Manifest, wanted: int, totals: Mapping[str, int]) -> str | None:
+    """Return what the most tokens of the model cut, if they are fewer than wanted; None if they are enough."""
+    found = {name: cut_at_limit(manifest, name, wanted) for name in totals}
+    still = {name: cut for name, cut in found.items() if cut is not None}
+    if not still:
+        return None
+    limit = max(cut.max_length for cut in still.values())
+    if limit == manifest.longest_input:
+        return f"{manifest.tokenizer.name} takes no more"
+    cut = _shares((name, each.samples or 0, totals[name]) for name, each in still.items())
+    return f"{manifest.tokenizer.name} takes at most {limit:,}, which cut {cut}"
 
 
 def _shares(counts: Iterable[tuple[str, int, int]]) -> str:

@@ -14,7 +14,10 @@ from rich.table import Table
 import tdbs
 from tdbs.analysis.studies.study import StudyTable
 from tdbs.analysis.sweep.result import SweepResult, Trial
+from tdbs.analysis.sweep.search import RESULT_NAME as SWEEP_NAME
 from tdbs.analysis.sweep.search import RUNS_FOLDER
+from tdbs.analysis.sweep.trials import STORAGE_NAME
+from tdbs.errors import ConfigError
 from tdbs.files import write_text
 from tdbs.reports.figures.canvas import LIGHT
 from tdbs.reports.figures.files import STYLE, figure_svg
@@ -28,6 +31,15 @@ from tdbs.train.run_folder import RESULT_NAME, Run, read_run
 
 PAGE_NAME = "README.md"
 _NOTHING = ""
+
+
+def refuse_sweep(folder: Path) -> None:
+    """Raise ConfigError if a folder is a sweep: its page is there already."""
+    if any((folder / name).is_file() for name in (SWEEP_NAME, STORAGE_NAME)):
+        raise ConfigError(
+            f"{folder} is a sweep; a finished one has its page, {PAGE_NAME}, beside its trials.",
+            next_step=f"Pass one of its runs, below {folder / RUNS_FOLDER}.",
+        )
 
 
 def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:

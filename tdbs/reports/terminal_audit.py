@@ -6,6 +6,7 @@ from rich.table import Table
 
 from tdbs.analysis.audit.audit import Audit
 from tdbs.analysis.audit.findings import Example, Finding
+from tdbs.reports.number_format import NOTHING
 from tdbs.reports.terminal import plain_table
 from tdbs.shown import seen, shown
 
@@ -21,7 +22,7 @@ def findings_table(found: Audit) -> Table:
 
 
 def cuts_table(found: Audit) -> Table:
-    """Return what each greatest length cuts of each split; lengths beyond the prepared one are not known."""
+    """Return what each greatest length cuts of each split."""
     return _table(CUT_COLUMNS, cut_rows(found))
 
 
@@ -35,7 +36,7 @@ def cut_rows(found: Audit) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each length of each split."""
     for name, split in found.splits.items():
         told = split.truncation
-        keeps = f"{told.max_length} or more" if told.keeps_99_percent is None else f"{told.keeps_99_percent:,}"
+        keeps = NOTHING if told.is_of_windows else _length(told.keeps_99_percent, told.max_length)
         for number, cut in enumerate(told.cuts):
             lost = _UNKNOWN if cut.tokens_lost is None else f"{cut.tokens_lost:,}"
             samples = _UNKNOWN if cut.samples is None else f"{cut.samples:,}"
@@ -71,9 +72,15 @@ def measured_lines(found: Audit) -> list[str]:
         lines.append(f"Droppable tokens by class: {shares}.")
     cuts = [split.truncation for split in found.splits.values()]
     lines.append(f"Prepared with at most {cuts[0].max_length} tokens.")
+    if cuts[0].is_of_windows:
+        lines.append("Samples are windows: no length cuts them, a shorter one makes more of them.")
     if any(cut.samples is None for cut in cuts):
         lines.append("Lengths before the cut are not in this dataset: prepare it again to know them.")
     return lines
+
+
+def _length(kept: int | None, prepared: int) -> str:
+    return f"{prepared:,} or more" if kept is None else f"{kept:,}"
 
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Table:

@@ -110,8 +110,34 @@ def test_learning_again_finds_the_same_list(run, learned):
     assert learned.path.read_bytes() == before
 
 
-def test_fewer_samples_are_spread_over_the_split(run):
-    assert learn_words(run, samples=60).samples == 60
+def test_fewer_samples_are_spread_over_the_split(run, learned):
+    """Another list than that of the fixture, so it replaces that one, and back."""
+    assert learn_words(run, samples=60, overwrite=True).samples == 60
+    assert learn_words(run, overwrite=True).words == learned.words
+
+
+def test_a_list_that_was_edited_stays_unless_it_is_to_be_replaced(run, learned, monkeypatch):
+    """By the command, too; the next step uses the list as it is. An equal list is not written again."""
+    monkeypatch.chdir(run.parent)
+    before = learned.path.read_bytes()
+    options = ("--text", "text", "--pair", "pair", "--label", "label", "--tokenizer", TOKENIZER_FOLDER, "--out", "e")
+    prepare = ("prepare", "rows.csv", *options, "--validation", 0.2, "--stopwords")
+    path = Path("run/learned_words.txt")
+    time = path.stat().st_mtime_ns
+    learn_words("run")
+    assert path.stat().st_mtime_ns == time
+    edited = before + b"mine\n"
+    path.write_bytes(edited)
+    refused = run_command(*prepare, "learned:run")
+    assert refused.error == (
+        "run/learned_words.txt has other words than those learned now.",
+        "Pass --stopwords run/learned_words.txt to use it as it is, or --overwrite to replace it.",
+    )
+    assert path.read_bytes() == edited
+    assert run_command(*prepare, "run/learned_words.txt", "--json").code == 0
+    assert load("e").manifest.words.count == len(learned.words) + 1
+    assert run_command(*prepare, "learned:run", "--overwrite").code == 0
+    assert path.read_bytes() == before
 
 
 def test_prepare_learns_on_the_command_line_and_the_key_changes(run, monkeypatch):
@@ -173,8 +199,8 @@ def test_a_dataset_that_only_a_url_names_is_refused_with_a_way_that_exists(run, 
     assert caught.value.next_step == (
         f"Call tdbs.learn_words({str(other)!r}, dataset='s3://bucket/d') in Python, and pass --stopwords its path."
     )
-    found = learn_words(other, samples=60, dataset=run.parent / "d")
-    assert found.words == learn_words(run, samples=60).words
+    found = learn_words(other, samples=60, dataset=run.parent / "d", overwrite=True)
+    assert found.words == learn_words(run, samples=60, overwrite=True).words
 
 
 def test_another_dataset_than_the_run_s_is_refused(run, tmp_path):

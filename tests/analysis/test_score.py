@@ -125,6 +125,21 @@ def test_the_fit_is_that_of_the_last_epoch(run):
     assert found.train_fit.largest_class == max(sum(row["label"] == label for row in rows) for label in (0, 1)) / 200
 
 
+def test_an_audit_says_what_scores_of_several_labels_lack(tmp_path):
+    """They are classes, but a sample does not have one of them, so there is no margin."""
+    rows = [{"text": f"film {number}", "label": ["ab"[number % 2], "c"]} for number in range(40)]
+    dataset = tdbs.prepare(rows, tokenizer=str(TOKENIZER_FOLDER), out=tmp_path / "d", progress=False).dataset
+    tdbs.train(dataset, model="tiny", epochs=1, out=tmp_path / "run", progress=False)
+    score(tmp_path / "run")
+    with pytest.raises(ConfigError) as caught:
+        tdbs.audit(dataset, scores=tmp_path / "run")
+    assert caught.value.message == (
+        f"The scores of {tmp_path / 'run'} have no margins, which need one class for each sample; "
+        "its task is multi label."
+    )
+    assert caught.value.next_step == "Leave --scores out, or name a run of classification."
+
+
 def test_label_errors_have_text_and_classes(dataset, run):
     found = score(run, label_errors=3)
     table = pq.read_table(run / "scores.parquet").sort_by("aum").slice(0, 3).to_pylist()

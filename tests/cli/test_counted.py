@@ -36,9 +36,9 @@ def test_repeated_rows_are_counted_below_the_table(rows: Path, tdbs: Command) ->
     """By hand: rows 2, 3 and 5 of train, of which 1, 2 and 3 conflict; one of validation repeats, one is in train."""
     options = ("prepare", "rows", "--tokenizer", TOKENIZER, "--out", "one")
     expected = [
-        "Rows that repeat an earlier one: 3 of train (30.0%), 1 of validation (25.0%). "
-        "With another label elsewhere in the split: 3 of train (30.0%).",
-        "Rows that stand in train: 1 of validation (25.0%).",
+        "Rows that repeat an earlier one token by token: 3 of train (30.0%), 1 of validation (25.0%). "
+        "With the same tokens and another label: 3 of train (30.0%).",
+        "Rows that stand in train token by token: 1 of validation (25.0%).",
         SAYS_WHICH,
     ]
     assert lines_of(tdbs(*options).stdout) == expected
@@ -64,7 +64,9 @@ def test_without_repeats_one_line_says_so(tmp_path: Path, tdbs: Command, monkeyp
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "rows", "train.csv", ["a film,yes", "a song,no"])
     options = ("prepare", "rows", "--tokenizer", TOKENIZER, "--out", "one")
-    assert tdbs(*options).stdout.splitlines()[2:-1] == ["No row repeats another; tdbs audit looks closer."]
+    assert tdbs(*options).stdout.splitlines()[2:-1] == [
+        "No row repeats another token by token; tdbs audit looks closer."
+    ]
     path = tmp_path / "one/manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     del manifest["splits"]["train"]["repeats"]
@@ -87,7 +89,7 @@ def test_cut_samples_and_targets_are_said_where_an_audit_warns(
     lines = tdbs("prepare", "rows.jsonl", *options, "--out", "one").stdout.splitlines()[3:-1]
     assert lines == [
         "Samples cut at 24 tokens: 18 of train (20.0%); 62 tokens keep 99% of them whole.",
-        "Targets cut at 12 tokens: 9 of train (10.0%).",
+        "Targets cut at 12 tokens: 9 of train (10.0%); 29 tokens keep 99% of them whole.",
         SAYS_WHICH,
     ]
     found = {each["kind"]: each["count"] for each in tdbs("audit", "one", "--json").json["findings"]}

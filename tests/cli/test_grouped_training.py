@@ -150,7 +150,7 @@ def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, ref
     assert refused("audit", dataset, "--scores", run) == no_scores
     assert refused("train", dataset, *TINY, "--keep", f"{run}:0.5", "--out", tmp_path / "run") == no_scores
     assert refused("train", dataset, *TINY, "--data-diet", "0.5", "--out", tmp_path / "run") == (
-        f"--data-diet ranks samples by EL2N, which {task} does not have.",
+        f"--data-diet ranks samples by EL2N, which needs one class for each sample; this task is {task}.",
         "Leave --data-diet out, or list the samples to train on with --keep.",
     )
     assert refused("evaluate", run, "--flips") == (
@@ -201,11 +201,16 @@ def test_a_loop_of_ones_own_is_refused(places, task):
 @pytest.mark.parametrize(
     ("task", "values"), [("embedding", ["negatives", "triplet"]), ("ranking", ["binary", "listwise"])]
 )
-def test_a_sweep_searches_losses(places, tdbs, tmp_path, task, values):
+def test_a_sweep_searches_losses(places, tdbs, refused, tmp_path, task, values):
+    """Its page is there at the end, and `report` says so."""
     (tmp_path / "space.toml").write_text(f"[loss]\nvalues = {json.dumps(values)}\n")
     options = ("--space", tmp_path / "space.toml", "--model", "tiny", "--epochs", "1", "--batch-size", "16")
     found = tdbs("sweep", places[task], *options, "--seeds", "0", "--out", tmp_path / "sweep", "--json").json
     assert sorted(trial["params"]["loss"] for trial in found["trials"]) == values
+    assert refused("report", tmp_path / "sweep") == (
+        f"{tmp_path / 'sweep'} is a sweep; a finished one has its page, README.md, beside its trials.",
+        f"Pass one of its runs, below {tmp_path / 'sweep/runs'}.",
+    )
 
 
 def test_a_sweep_refuses_losses_that_do_not_fit_before_it_writes(places, refused, tmp_path):

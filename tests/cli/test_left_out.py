@@ -33,7 +33,10 @@ def test_the_rows_that_went_are_counted_by_split_and_kind(rows: Path, tdbs: Comm
     )
     assert counted.format("one") in one.stderr
     assert counted.format("other") in other.stderr
-    assert "Warning: Rows of train whose text stands there with another label stay: 2.\n" in one.stderr
+    warning = "Rows of train whose text stands there with another label stay: 2"
+    assert f"Warning: {warning}, compared but for case, spaces and punctuation.\n" in one.stderr
+    exact = tdbs("prepare", "rows", "--tokenizer", TOKENIZER, "--drop-duplicates", "exact", "--out", "exact")
+    assert f"Warning: {warning}, compared token by token.\n" in exact.stderr
     assert counted.format("one") in tdbs("inspect", "one", "--samples", "0").stdout
 
 

@@ -273,6 +273,14 @@ def refusals(checkpoint_of, tmp_path):
             "other.csv has no column 'text'; it has: 'a', 'b'.",
             "Name the column with --text.",
         ),
+        (folder, "-", ("text", "body")): (
+            "--text only applies to files; each line of stdin is a text.",
+            "Leave it out.",
+        ),
+        (folder, Path("/dev/null")): (
+            "/dev/null is not a file.",
+            "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
+        ),
         (folder, file, ("split", "test")): ("--split only applies to prepared datasets.", "Leave it out."),
         (folder, file, ("out", tmp_path / "x.csv")): (
             "--out x.csv is neither JSONL nor Parquet.",

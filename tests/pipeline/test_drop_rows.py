@@ -63,7 +63,9 @@ def test_the_first_of_equal_rows_stays_and_the_others_are_listed(options, workpl
     assert lines_of(workplace / "out/duplicates.jsonl") == [line(3, "exact", 1), line(5, "exact", 2)]
     assert manifest.duplicates.left_out == {"train": {"exact": 2}}
     assert (manifest.duplicates.rows, manifest.duplicates.conflicts) == (2, 2)
-    assert result.warnings == ("Rows of train whose text stands there with another label stay: 2.",)
+    assert result.warnings == (
+        "Rows of train whose text stands there with another label stay: 2, compared token by token.",
+    )
     split = read_split(result.dataset, "train")
     assert split.source_rows_N.tolist() == [0, 1, 3, 5]
     assert (manifest.splits["train"].rows, manifest.splits["train"].source_rows) == (4, 4)

@@ -86,6 +86,52 @@ def test_words_and_normal_forms_are_those_of_the_text(name: str, seed: int):
     texts = [" ".join(stream.choices(parts, k=stream.randint(1, 4))) for _ in range(60)]
     if name in ("bert-base-uncased", "t5-small"):  # one takes accents off, the other does not know ï
         texts = [text.replace("ï", "i") for text in texts]
+    check_words_of(texts, name)
+
+
+# Spelled by several tokens: quotes, dashes, letters beyond ASCII, marks, emoji with joiners.
+SPELLED = (
+    "it’s",
+    "It's",
+    "“yes”",
+    "yes",
+    "—",
+    "…",
+    "CAFÉ",
+    "café",
+    "ПРИВЕТ",
+    "привет",
+    "МИР,",
+    "мир",
+    "ᏣᎳᎩ",
+    "e\u0301",
+    "😀",
+    "👩‍🚀",
+)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["gpt2", "roberta-base"])
+@examples(60)
+@given(seed=st.integers(0, 10_000))
+def test_characters_that_several_tokens_spell_are_those_of_the_text(name: str, seed: int):
+    stream = random.Random(seed)  # noqa: S311
+    check_words_of(
+        [stream.choice(("", " ")).join(stream.choices(SPELLED, k=stream.randint(1, 5))) for _ in range(40)], name
+    )
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["gpt2", "roberta-base"])
+def test_letters_of_scripts_without_spaces_are_words(name: str):
+    """Several tokens spell each of them, and some spell parts of two."""
+    found, first = normal_of(["東京は雨。", "東京 は 雨", "東京は雪", "東京"], name)
+    assert np.diff(found.word_offsets_P1).tolist() == [4, 4, 4, 2]
+    assert first == [0, 0, 2, 3]
+
+
+def check_words_of(texts: list[str], name: str) -> None:
+    """Compare words and normal forms with those of the characters."""
     found, first = normal_of(texts, name)
     assert np.diff(found.word_offsets_P1).tolist() == [len(reference.words(text)) for text in texts]
     hashes = found.word_hashes_W.tolist()
@@ -105,10 +151,24 @@ def test_pairs_are_the_same_if_both_texts_are(name: str):
 
 
 @pytest.mark.real_data
-def test_a_part_of_a_character_equals_itself_alone():
-    """A byte-level tokenizer cuts a rare character: the same one is the same text, another one is not."""
+def test_a_rare_letter_equals_itself_alone():
+    """A byte-level tokenizer cuts it: the same one is the same text, another one is not."""
     texts = ["x \U00013000", "x \U00013000", "x \U00013001", "x"]
     assert normal_of(texts, "gpt2")[1] == [0, 0, 2, 3]
+
+
+@pytest.mark.real_data
+def test_what_a_cut_leaves_of_a_character_equals_itself_alone():
+    """The last token of the first two texts is gone: the same parts are left, which are no letter."""
+    tokenizer = tokenizer_of("gpt2")
+    ids = [tokenizer.backend.encode(text).ids for text in ("x \U00013000", "x \U00013001", "x", "x \U00010c00")]
+    ids_T, offsets_N1 = flat([ids[0][:-1], ids[1][:-1], ids[2], ids[3][:-1]])
+    pieces = pieces_of(tokenizer.backend, ids_T)
+    normal = normal_texts(ids_T, offsets_N1, pieces)
+    rows = row_texts(np.ones(4, dtype=np.int64))
+    found = same_texts(ids_T, offsets_N1, pieces, normal, firsts_N=rows.firsts_N, counts_N=rows.counts_N)
+    assert ids[0][:-1] == ids[1][:-1]
+    assert found.tolist() == [0, 0, 2, 3]
 
 
 @pytest.mark.real_data

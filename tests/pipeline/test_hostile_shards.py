@@ -111,11 +111,12 @@ def test_counts_beyond_the_files_are_refused_before_anything_is_allocated(copy, 
         ),
         (
             lambda split: split["repeats"].update(conflicts=20001),
-            "splits.train.repeats: 20001, of 20000 rows of the source",
+            "splits.train.repeats: 20001, more than the 20000 rows of the source",
         ),
     ],
 )
 def test_counts_that_contradict_each_other_are_refused(copy, change, reason):  # noqa: F811
+    """By what reads the split, and by verify."""
     path = copy / "manifest.json"
     found = json.loads(path.read_text())
     tokens = found["splits"]["train"]["tokens"]
@@ -124,6 +125,24 @@ def test_counts_that_contradict_each_other_are_refused(copy, change, reason):  #
     with pytest.raises(DatasetError) as caught:
         read_split(load(copy), "train")
     assert caught.value.message == f"{path} is not a manifest of tdbs: {reason.format(tokens=tokens)}."
+    assert verify(copy).problems
+
+
+@pytest.mark.parametrize("field", ["duplicates", "conflicts"])
+def test_verify_names_more_repeats_than_rows(copy, field):  # noqa: F811
+    """The shards are whole and say nothing of them; as many as there are rows can be."""
+    path = copy / "manifest.json"
+    found = json.loads(path.read_text())
+    for count, problems in ((20_000, ()), (10**9, (10**9,))):
+        found["splits"]["train"]["repeats"][field] = count
+        path.write_text(json.dumps(found))
+        assert verify(copy).problems == tuple(
+            Problem(
+                file="manifest.json",
+                problem=f"has splits.train.repeats: {each}, more than the 20000 rows of the source",
+            )
+            for each in problems
+        )
 
 
 @pytest.mark.parametrize(

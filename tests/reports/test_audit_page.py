@@ -19,7 +19,8 @@ from tests.reports.pages import Page
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     """Return a dataset with a conflict, a leak, and markup in its texts and classes."""
-    train = [{"text": "good <b>film</b>", "label": "<i>"}, {"text": "good <b>film</b>", "label": "no"}]
+    train = [{"text": "good <b>film</b>", "label": label} for label in ("<i>", "no")]
+    train.append({"text": "an actor", "label": "no"})
     held = [{"text": "good <b>film</b>", "label": "no"}, {"text": "a plot", "label": "<i>"}]
     options = {"tokenizer": str(TOKENIZER_FOLDER), "out": tmp_path_factory.mktemp("audited") / "data"}
     return tdbs.prepare({"train": train, "validation": held}, label_type="class", **options).dataset
@@ -60,7 +61,7 @@ def test_lines_name_both_rows_of_an_example(dataset: PreparedDataset):
 def test_a_threshold_and_its_error_are_told(dataset: PreparedDataset):
     first, *_, last = measured_lines(audit(dataset))
     assert first == (
-        "4 samples. Near duplicates have a Jaccard index of three-word shingles of 0.7 or more: 1.2% of the pairs at "
+        "5 samples. Near duplicates have a Jaccard index of three-word shingles of 0.7 or more: 1.2% of the pairs at "
         "the threshold are missed, and none below it is shown."
     )
     assert last == "Prepared with at most 128 tokens."

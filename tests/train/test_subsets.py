@@ -351,13 +351,17 @@ def test_plans_and_estimates_have_its_number_of_samples(dataset, tmp_path):
     assert found.tokens < 0.6 * whole.tokens
 
 
-def test_a_diet_without_classes_is_refused(workplace):
-    rows = "\n".join(f"film {number} was fine,{number / 7:.3f}" for number in range(60))
-    Path("numbers.csv").write_text(f"text,label\n{rows}\n")
-    numbers = tdbs.prepare("numbers.csv", tokenizer=str(TOKENIZER_FOLDER), out="numbers").dataset
+@pytest.mark.parametrize("kind", ["regression", "multi label"])
+def test_a_diet_without_one_class_a_sample_is_refused(kind, workplace):
+    """Several labels are classes, but a sample does not have one of them."""
+    label = {"regression": lambda n: n / 7, "multi label": lambda n: ["ab"[n % 2], "c"]}[kind]
+    rows = [{"text": f"film {number} was fine", "label": label(number)} for number in range(60)]
+    dataset = tdbs.prepare(rows, tokenizer=str(TOKENIZER_FOLDER), out="numbers", progress=False).dataset
     with pytest.raises(ConfigError) as caught:
-        subset_of(TrainSettings(data_diet=0.5), numbers, "train")
-    assert caught.value.message == "--data-diet ranks samples by EL2N, which regression does not have."
+        subset_of(TrainSettings(data_diet=0.5), dataset, "train")
+    assert caught.value.message == (
+        f"--data-diet ranks samples by EL2N, which needs one class for each sample; this task is {kind}."
+    )
     assert caught.value.next_step == "Leave --data-diet out, or list the samples to train on with --keep."
 
 

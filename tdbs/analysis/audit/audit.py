@@ -17,7 +17,7 @@ from tdbs.analysis.audit.numbers import number_findings
 from tdbs.analysis.audit.queries import query_findings
 from tdbs.analysis.audit.repeats import Repeats, find_repeats
 from tdbs.analysis.audit.sizes import size_findings
-from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
+from tdbs.analysis.audit.truncation import Truncation, split_truncation, truncation_findings
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
 from tdbs.errors import ConfigError
 from tdbs.given import Place, checked
@@ -132,7 +132,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
             name: SplitFigures(
                 rows=contents.rows_of(split),
                 classes=_classes(contents, split),
-                truncation=truncation_of(manifest.splits[name], manifest.longest_input),
+                truncation=split_truncation(manifest, name),
             )
             for split, name in enumerate(contents.names)
         },

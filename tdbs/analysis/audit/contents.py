@@ -32,6 +32,7 @@ from tdbs.spilled import AnyArray, forget, kept
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts.
 
 TRAIN = "train"
+FEWEST_DIGITS, MOST_DIGITS = 6, 17  # of a number that is a label; with 17 any two differ
 _TOKENS_AT_ONCE = 1 << 20
 
 
@@ -126,8 +127,8 @@ class Contents:
         kept = ids[~np.isin(ids, self.special_ids)].tolist()
         return self.tokenizer.decode(kept, skip_special_tokens=False).strip()
 
-    def label_of(self, row: int) -> str | None:
-        """Return the label of a sample if it has one of its own."""
+    def label_of(self, row: int, *, digits: int = FEWEST_DIGITS) -> str | None:
+        """Return the label of a sample if it has one of its own; a number is rounded to this many digits."""
         split = self.split_of(row)
         targets = self.targets[split]
         if targets is None or targets.kind not in (*SAMPLE_KINDS, "embedding"):
@@ -139,7 +140,7 @@ class Contents:
         if targets.offsets_N1 is None:
             if np.isnan(targets.values[place]).any():
                 return None  # texts teach, not a score
-            return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[place]))
+            return ", ".join(f"{number:.{digits}g}" for number in np.atleast_1d(targets.values[place]))
         held = targets.values[targets.offsets_N1[place] : targets.offsets_N1[place + 1]].tolist()
         return ", ".join(classes[number] for number in held)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tdbs.analysis.audit.contents import Contents
+from tdbs.analysis.audit.contents import FEWEST_DIGITS, MOST_DIGITS, Contents
 from tdbs.arrays import IntArray
 from tdbs.pipeline.origin import prepare_command
 from tdbs.shown import clipped
@@ -112,22 +112,35 @@ def _examples(
     contents: Contents, rows_R: IntArray, others_R: IntArray | None, texts_R: IntArray | None
 ) -> Iterator[Example]:
     for place, row in enumerate(rows_R.tolist()):
-        known = _described(contents, row)
+        other = None if others_R is None else int(others_R[place])
+        digits = FEWEST_DIGITS if other is None else _distinct_digits(contents, row, other)
+        known = _described(contents, row, digits)
         if texts_R is not None:
             known["at_fault"] = clipped(contents.decoded(int(texts_R[place])), _SHOWN_TEXT)
-        if others_R is not None:
-            other = _described(contents, int(others_R[place]))
-            known |= {f"other_{name}": value for name, value in other.items()}
+        if other is not None:
+            known |= {f"other_{name}": value for name, value in _described(contents, other, digits).items()}
         yield Example(**known)
 
 
-def _described(contents: Contents, row: int) -> dict[str, Any]:
+def _distinct_digits(contents: Contents, row: int, other: int) -> int:
+    """Return the digits with which two labels differ as they are shown, if they are numbers that differ."""
+    if contents.label_digests_N[row] == contents.label_digests_N[other]:
+        return FEWEST_DIGITS
+    differ = (
+        digits
+        for digits in range(FEWEST_DIGITS, MOST_DIGITS)
+        if contents.label_of(row, digits=digits) != contents.label_of(other, digits=digits)
+    )
+    return next(differ, MOST_DIGITS)
+
+
+def _described(contents: Contents, row: int, digits: int) -> dict[str, Any]:
     split = contents.split_of(row)
     return {
         "split": contents.names[split],
         "row": int(contents.source_rows_N[row]) + 1,
         "text": clipped(contents.text_of(row), _SHOWN_TEXT),
-        "label": contents.label_of(row),
+        "label": contents.label_of(row, digits=digits),
     }
 
 

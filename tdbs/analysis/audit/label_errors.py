@@ -28,7 +28,8 @@ def label_error_findings(contents: Contents, dataset: PreparedDataset, run: Path
     ranked_by = AUM if AUM in table.column_names else MARGIN
     if not {ranked_by, LABEL, PREDICTED} <= set(table.column_names):
         raise ConfigError(
-            f"The scores of {run} have no margins: its task has no classes.",
+            f"The scores of {run} have no margins, which need one class for each sample; its task is "
+            f"{contents.manifest.task.kind.replace('_', ' ')}.",
             next_step="Leave --scores out, or name a run of classification.",
         )
     margins_M, labels_M, predicted_M = (table[name].to_numpy() for name in (ranked_by, LABEL, PREDICTED))

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
+from tdbs.analysis.audit.correlation import label_correlation
 from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.analysis.statistics import length_correlation
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import SAMPLE_KINDS
 
 # Shapes: N samples of a split, C classes.
 
-DEVIATIONS = 3.29  # of the interval: it misses the value in one of 1,000 datasets
 _STRONG = 0.2  # least correlation, by the interval, worth a warning: 4 % of the variance
 _UNEVEN = 0.05  # least difference of two classes' droppable shares, by the interval
+_APART = 4.29  # standard errors by which the shares of the two extreme classes differ
 _FEWEST = 30  # rows of a class whose share is compared
 
 
@@ -30,7 +30,7 @@ class ClassShare:
 class LabelSkew:
     """What goes with the label in train; the fields are JSON keys of `tdbs audit`."""
 
-    length_correlation: float | None  # 0 to 1; None: no labels of samples, or all the same
+    length_correlation: float | None  # 0 to 1, without chance; None: see `label_correlation`, or no labels of samples
     low: float | None  # of its interval
     high: float | None
     droppable: tuple[ClassShare, ...]  # of the classes with 30 rows or more
@@ -40,31 +40,16 @@ def label_skew(contents: Contents, split: int = 0) -> LabelSkew:
     """Return what goes with the labels of a split."""
     targets = contents.targets[split]
     lengths_N = contents.lengths_N[contents.slice_of(split)]
-    correlation = None
+    found = None
     if targets is not None and targets.kind in SAMPLE_KINDS:
-        correlation = length_correlation(lengths_N, targets)
-    classes = max(contents.manifest.task.outputs, 2) if contents.manifest.task.classes else 2
-    low, high = (None, None) if correlation is None else correlation_interval(correlation, len(lengths_N), classes)
+        found = label_correlation(lengths_N, targets)
     shares = droppable_shares(contents, split)
     return LabelSkew(
-        length_correlation=correlation,
-        low=low,
-        high=high,
+        length_correlation=None if found is None else found.value,
+        low=None if found is None else found.low,
+        high=None if found is None else found.high,
         droppable=() if shares is None else _class_shares(shares),
     )
-
-
-def correlation_interval(correlation: float, rows: int, classes: int = 2) -> tuple[float, float]:
-    """Return the 99.9 % interval of a correlation from 0 to 1, by Fisher's transformation.
-
-    A correlation ratio of many classes is above 0 by chance alone, so its low end starts from the unbiased one.
-    """
-    if rows <= max(classes, 3):
-        return 0.0, 1.0
-    unbiased = max(((rows - 1) * correlation**2 - (classes - 1)) / (rows - classes), 0.0) ** 0.5
-    margin = DEVIATIONS / np.sqrt(rows - 3)
-    low = np.tanh(np.arctanh(min(unbiased, 1 - 1e-12)) - margin)
-    return max(float(low), 0.0), float(np.tanh(np.arctanh(min(correlation, 1 - 1e-12)) + margin))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +112,7 @@ def skew_findings(contents: Contents) -> list[Finding]:
     if shares is not None and len(shares.classes) > 1:
         most, least = int(np.argmax(shares.share_C)), int(np.argmin(shares.share_C))
         apart = float(shares.share_C[most] - shares.share_C[least])
-        margin = (DEVIATIONS + 1) * float(np.hypot(shares.error_C[most], shares.error_C[least]))
+        margin = _APART * float(np.hypot(shares.error_C[most], shares.error_C[least]))
         if apart - margin >= _UNEVEN:
             targets = contents.targets[0]
             of_class = np.zeros(0, dtype=np.int64)

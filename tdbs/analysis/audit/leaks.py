@@ -6,13 +6,13 @@ Samples with negatives stand there if query and positive do.
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.analysis.audit.repeats import Repeats, pairs_with_train, relabelled, second_of
+from tdbs.analysis.audit.findings import Finding, finding, hold_out
+from tdbs.analysis.audit.repeats import Repeats, SameSamples, pairs_with_train, relabelled, second_of
 from tdbs.pipeline.duplicates.near import THRESHOLD
 from tdbs.pipeline.duplicates.options import NEAR
 from tdbs.pipeline.origin import dropped_duplicates, kept_out
 
-# Shapes: R samples of a split.
+# Shapes: N samples of all splits, R samples of a split, C near pairs.
 
 
 def leak_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
@@ -56,16 +56,33 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
                     what=f"Samples of {name} that {what}: {count:,}{other}.",
-                    fix=_keep_out_fix(contents, name, is_exact=kind == "leaks"),
+                    fix=_keep_out_fix(contents, known, split, is_exact=kind == "leaks"),
                 )
             )
     return found
 
 
-def _keep_out_fix(contents: Contents, name: str, *, is_exact: bool) -> str:
+def _keep_out_fix(contents: Contents, known: SameSamples, split: int, *, is_exact: bool) -> str:
     """Return what removes the samples of train that leak into a split; --keep-out alone compares token ids."""
-    out, rule = kept_out(contents.manifest), dropped_duplicates(contents.manifest)
+    name, out, rule = contents.names[split], kept_out(contents.manifest), dropped_duplicates(contents.manifest)
+    is_near = not is_exact or rule == NEAR
     if name in out and (is_exact or rule == NEAR):
         return f"Leave them out of train in the source, then run: {contents.prepare_command()}"
+    if _is_all_train(known, contents.slice_of(split), contents.rows_of(0), is_near=is_near):
+        return f"All samples of train stand in {name}, so --keep-out would leave none. {hold_out(contents)}"
     rules = {} if is_exact else {"drop_duplicates": NEAR}
     return contents.prepare_command(**rules, keep_out=",".join(dict.fromkeys((*out, name))))
+
+
+def _is_all_train(known: SameSamples, part: slice, end: int, *, is_near: bool) -> bool:
+    """Return whether --keep-out of a split leaves nothing of train, the samples before `end`."""
+    compared, near = known.compared, known.near
+    stands_N = np.zeros(len(compared.exact_N), dtype=np.bool_)  # by the first sample of each group
+    if not is_near:
+        stands_N[compared.exact_N[part]] = True
+        return bool(stands_N[compared.exact_N[:end]].all())
+    stands_N[compared.normal_N[part]] = True
+    both_ways = (near.first_C, near.second_C), (near.second_C, near.first_C)
+    nearly = [one_C[stands_N[other_C]] for one_C, other_C in both_ways]
+    stands_N[np.concatenate(nearly)] = True
+    return bool(stands_N[compared.normal_N[:end]].all())

@@ -58,10 +58,10 @@ class ScoreResult:
     source: str  # epochs: as the run recorded them; model: the trained model, in evaluation mode
     epochs: int  # recorded epochs that the scores are of
     missing_epochs: list[int]  # epochs whose scores the run lacks though it has others: the trained model is scored
-    train_fit: TrainFit | None  # how well the run knows its labels; None: the task has no classes
+    train_fit: TrainFit | None  # how well the run knows its labels; None: samples do not have one class each
     suspected: int  # samples whose label may be wrong
     label_errors: list[LabelError]  # the likeliest of them
-    ranked_by: str | None  # the column that ranks them; None: the task has no classes
+    ranked_by: str | None  # the column that ranks them; None: samples do not have one class each
     seconds: float
 
     def __repr__(self) -> str:

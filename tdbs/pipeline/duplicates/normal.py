@@ -14,6 +14,7 @@ from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed, range_s
 from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
 from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, verify
 from tdbs.pipeline.duplicates.shingles import Shingles, hash_bits, shingles_of
+from tdbs.pipeline.duplicates.spelled import spelled
 from tdbs.spilled import forget, joined, kept
 
 # Shapes: N rows, N1 = N + 1, T their tokens, P texts (two a row for pairs), P1 = P + 1, W words, W1 = W + 1,
@@ -123,16 +124,18 @@ def _bytes_of_rows(
     A row has as many of the texts as it counts. Returns the bytes, and how many each row has.
     """
     tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
-    ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
+    ids, offsets_Q1, pieces = spelled(
+        ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)], offsets_of(tokens_Q), pieces
+    )
     counts = np.diff(pieces.offsets_V1)[ids]
     segments = ragged_positions(pieces.offsets_V1[ids], counts)
     sizes = pieces.sizes_G[segments]
     found = pieces.bytes_B[ragged_positions(pieces.byte_offsets_G1[segments], sizes)]
     through = offsets_of(sizes)
-    ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
+    ends_Q = through[offsets_of(counts)[offsets_Q1[1:]]]
     with_ends = np.insert(found, ends_Q, 0)
-    offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
-    return with_ends, np.diff(offsets_Q1[offsets_of(counts_R)])
+    through_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
+    return with_ends, np.diff(through_Q1[offsets_of(counts_R)])
 
 
 def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, bits: int) -> dict[str, npt.NDArray[Any]]:
@@ -160,6 +163,7 @@ def text_words(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) ->
     Returns:
         The words of the texts (W), their offsets (P1), digests and sizes (P).
     """
+    ids_T, offsets_P1, pieces = spelled(ids_T, offsets_P1, pieces)
     count_T = np.diff(pieces.offsets_V1)[ids_T]
     segment_G = ragged_positions(pieces.offsets_V1[ids_T], count_T)
     offsets_of_tokens_T1 = offsets_of(count_T)

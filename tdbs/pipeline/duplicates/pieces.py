@@ -1,12 +1,13 @@
 """What each token id stands for in the normal form of a text: letters and digits, in lower case, cut into words.
 
 A text is not in the shards, but its tokens are, so each distinct id is decoded once. Behind an anchor, an id decodes to
-what it adds to a text, with the space before a new word, whatever the tokenizer's family. An id that is only a part of
-a character, or unknown, is a word of its own that equals itself alone. Cost: Python sees each distinct id once.
+what it adds to a text, with the space before a new word, whatever the tokenizer's family. An id that is unknown is a
+word of its own that equals itself alone, and so is a part of a character, unless `spelled.py` joins it with the others.
+Cost: Python sees each distinct id once.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -28,6 +29,8 @@ _BYTE_VALUES = mixed(np.arange(1, 257, dtype=np.uint64))
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF))
 _UNSPACED_BEYOND = 0x20000
 
+Found = tuple[list[tuple[bytes, bool]], bool]  # segments, each with whether a word begins there; whether it ends one
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pieces:
@@ -39,7 +42,9 @@ class Pieces:
     hashes_G: HashArray  # of the bytes, as `concatenated` joins them
     begins_G: BoolArray  # no segment before it belongs to its word
     ends_V: BoolArray  # nothing behind the id belongs to a word before it
+    is_part_V: BoolArray  # the id is a part of a character, with or without whole ones
     texts: dict[int, str]  # what each decoded id adds to a text
+    tokenizer: Tokenizer
 
     @property
     def sizes_G(self) -> IntArray:
@@ -64,28 +69,36 @@ def pieces_of(tokenizer: Tokenizer, ids: npt.ArrayLike, *, special_ids: Iterable
     wanted = wanted[~np.isin(wanted, list(special))]
     texts = _added_texts(tokenizer, wanted.tolist())
     count = int(max([-1, *wanted.tolist(), *special])) + 1
-    sizes_V, ends_V = np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.bool_)
-    segments: list[bytes] = []
-    begins: list[bool] = []
+    found: list[Found] = [([], True)] * count
+    is_part_V = np.zeros(count, dtype=np.bool_)
     for number, text in texts.items():
-        if number == unknown or REPLACEMENT in text:
-            found, ends = [(b"\xff" + number.to_bytes(4), True)], True
-        else:
-            found, ends = _segments(text)
-        sizes_V[number], ends_V[number] = len(found), ends
-        segments.extend(segment for segment, _ in found)
-        begins.extend(begin for _, begin in found)
+        is_part_V[number] = number != unknown and REPLACEMENT in text
+        itself_alone = number == unknown or is_part_V[number]
+        found[number] = alone([number]) if itself_alone else segments_of(text)
+    return flat_pieces(found, is_part_V=is_part_V, texts=texts, tokenizer=tokenizer)
+
+
+def flat_pieces(found: Sequence[Found], *, is_part_V: BoolArray, texts: dict[int, str], tokenizer: Tokenizer) -> Pieces:
+    """Return the segments of ids 0, 1, ... as flat arrays."""
+    segments = [segment for each, _ in found for segment, _ in each]
     bytes_B = np.frombuffer(b"".join(segments), dtype=np.uint8)
     byte_offsets_G1 = offsets_of([len(segment) for segment in segments])
     return Pieces(
-        offsets_V1=offsets_of(sizes_V),
+        offsets_V1=offsets_of([len(each) for each, _ in found]),
         bytes_B=bytes_B,
         byte_offsets_G1=byte_offsets_G1,
         hashes_G=_byte_hashes(bytes_B, byte_offsets_G1),
-        begins_G=np.array(begins, dtype=np.bool_),
-        ends_V=ends_V,
+        begins_G=np.array([begins for each, _ in found for _, begins in each], dtype=np.bool_),
+        ends_V=np.array([ends for _, ends in found], dtype=np.bool_),
+        is_part_V=is_part_V,
         texts=texts,
+        tokenizer=tokenizer,
     )
+
+
+def alone(ids: Iterable[int]) -> Found:
+    """Return some ids as a word of its own: no UTF-8 begins as it does."""
+    return [(b"\xff" + b"".join(number.to_bytes(4) for number in ids), True)], True
 
 
 def unknown_id(tokenizer: Tokenizer) -> int | None:
@@ -124,22 +137,24 @@ def _byte_hashes(bytes_B: npt.NDArray[np.uint8], offsets_G1: IntArray) -> HashAr
     return concatenated(_BYTE_VALUES[bytes_B], before_B, offsets_G1)
 
 
+def added_texts(tokenizer: Tokenizer, runs: Sequence[Sequence[int]]) -> list[str]:
+    """Return what ids in a row add to a text; a part of a character adds U+FFFD, and so does what is unknown."""
+    anchor = tokenizer.encode(_ANCHOR, add_special_tokens=False).ids
+    before = tokenizer.decode(anchor, skip_special_tokens=False)
+    behind = tokenizer.decode_batch([[*anchor, *run] for run in runs], skip_special_tokens=False)
+    return [text[len(before) :] if text.startswith(before) else REPLACEMENT for text in behind]
+
+
 def _added_texts(tokenizer: Tokenizer, ids: list[int]) -> dict[int, str]:
-    """Return what each id adds to a text; a part of a character adds U+FFFD."""
+    """Return what each id adds to a text."""
     if isinstance(tokenizer.decoder, decoders.WordPiece):  # its decoder would move punctuation to the word before
         prefix = tokenizer.decoder.prefix
         tokens = ((number, tokenizer.id_to_token(number) or "") for number in ids)
         return {i: token[len(prefix) :] if token.startswith(prefix) else f" {token}" for i, token in tokens}
-    anchor = tokenizer.encode(_ANCHOR, add_special_tokens=False).ids
-    before = tokenizer.decode(anchor, skip_special_tokens=False)
-    behind = tokenizer.decode_batch([[*anchor, number] for number in ids], skip_special_tokens=False)
-    return {
-        number: text[len(before) :] if text.startswith(before) else REPLACEMENT
-        for number, text in zip(ids, behind, strict=True)
-    }
+    return dict(zip(ids, added_texts(tokenizer, [[number] for number in ids]), strict=True))
 
 
-def _segments(text: str) -> tuple[list[tuple[bytes, bool]], bool]:
+def segments_of(text: str) -> Found:
     """Return the segments of what an id adds to a text, with whether a word begins at each, and whether it ends one."""
     word = text.removeprefix(" ")
     if word.isascii() and word.isalnum():  # nearly all ids

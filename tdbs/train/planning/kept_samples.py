@@ -1,6 +1,6 @@
 """`--keep`: the train samples that a file lists by their source rows, or the hardest share of a scored run.
 
-The hardest have the highest EL2N that `tdbs score` wrote; if the task has no classes, the highest loss.
+The hardest have the highest EL2N that `tdbs score` wrote; if samples do not have one class each, the highest loss.
 """
 
 from collections.abc import Sequence
@@ -28,13 +28,14 @@ _RANKS = ("el2n", "loss")  # the first one that the scores have
 def subset_of(settings: TrainSettings, dataset: PreparedDataset, split: str) -> Subset:
     """Return the samples of a split that settings let a run train on.
 
-    Raises ConfigError if the rows of `--keep` cannot be read or are not those of the split, or if the task has no
-    classes for `--data-diet`.
+    Raises ConfigError if the rows of `--keep` cannot be read or are not those of the split, or if samples do
+    not have one class each with `--data-diet`.
     """
     kind = dataset.manifest.task.kind
     if settings.data_diet is not None and kind != "classification":
         raise ConfigError(
-            f"--data-diet ranks samples by EL2N, which {kind.replace('_', ' ')} does not have.",
+            f"--data-diet ranks samples by EL2N, which needs one class for each sample; this task is "
+            f"{kind.replace('_', ' ')}.",
             next_step="Leave --data-diet out, or list the samples to train on with --keep.",
         )
     if settings.keep_samples is None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 import tdbs
 from tdbs.analysis.audit.audit import Audit, audit
 from tdbs.analysis.audit.characters import script_of
-from tdbs.analysis.audit.label_skew import correlation_interval
+from tdbs.analysis.audit.contents import read_contents
 from tdbs.analysis.audit.sizes import longest_usual
 from tdbs.analysis.audit.truncation import Truncation, truncation_of
 from tdbs.data.sample import TOKENIZER_FOLDER
@@ -80,25 +81,6 @@ def test_an_outlier_is_far_beyond_the_spread_of_the_others():
     assert longest_usual(np.zeros(3, dtype=np.int64)) == np.inf
 
 
-def test_the_interval_covers_the_correlation_of_the_population():
-    """Of 500 samples of 200 pairs with a correlation of 0.5, nearly none has an interval without it."""
-    stream = np.random.default_rng(3)
-    missed = 0
-    for _ in range(500):
-        first, noise = stream.standard_normal((2, 200))
-        second = 0.5 * first + np.sqrt(0.75) * noise
-        low, high = correlation_interval(abs(float(np.corrcoef(first, second)[0, 1])), 200)
-        missed += not low <= 0.5 <= high
-    assert missed <= 5
-
-
-def test_many_classes_of_chance_do_not_correlate():
-    """A correlation ratio of 50 classes and 300 rows is 0.4 by chance; its interval begins at 0."""
-    assert correlation_interval(0.4, 300, 50)[0] == 0.0
-    assert correlation_interval(0.4, 300, 2)[0] > 0.2
-    assert correlation_interval(1.0, 2) == (0.0, 1.0)
-
-
 @pytest.mark.parametrize(
     ("character", "script"),
     [("a", "LATIN"), ("я", "CYRILLIC"), ("か", "CJK"), ("中", "CJK"), ("7", ""), ("α", "GREEK")],
@@ -144,6 +126,32 @@ def test_a_conflict_is_a_warning_unless_both_labels_may_be_right(options, labels
     found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset)
     [conflict] = [each for each in found.findings if each.kind == "conflicts"]
     assert (conflict.severity, conflict.rows.tolist()) == (severity, [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ((1.0, 2.5), ("1", "2.5")),
+        ((0.5, 0.5 + 1e-9), ("0.5", "0.500000001")),
+        ((1 / 3, 1 / 3 + 2**-54), ("0.3333333333333333", "0.3333333333333334")),
+        (([1.0, 2.0], [1.0, 2.0 + 1e-9]), ("1, 2", "1, 2.000000001")),
+    ],
+)
+def test_numbers_that_conflict_have_the_digits_that_tell_them_apart(labels, shown, tmp_path: Path):
+    """Six digits or as many as it takes; other samples have six."""
+    several = isinstance(labels[0], list)
+    names = ["a", "b"] if several else ["label"]
+    values = [*labels, [1 / 3, 3.0] if several else 1 / 3]
+    rows = [
+        {"text": text} | dict(zip(names, value if several else [value], strict=True))
+        for text, value in zip(("a film", "a film", "no film"), values, strict=True)
+    ]
+    options = {"label": ",".join(names), "label_type": "regression", "progress": False}
+    dataset = tdbs.prepare(rows, text="text", out=tmp_path / "data", **SAMPLE, **options).dataset
+    found = audit(dataset).findings
+    [conflict] = [each for each in found if each.kind == "conflicts"]
+    assert (conflict.examples[0].label, conflict.examples[0].other_label) == shown
+    assert read_contents(dataset).label_of(2) == ("0.333333, 3" if several else "0.333333")
 
 
 def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
@@ -198,13 +206,16 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
 
 
 def test_targets_that_are_cut_are_a_finding(tmp_path: Path):
-    """Every summary has more than 4 tokens, and the command takes the longest one."""
-    write_files(tmp_path)
-    options = {"text": "document", "target": "summary", "max_target_length": 4}
-    found = audit(tdbs.prepare(tmp_path / "news.jsonl", out=tmp_path / "data", **SAMPLE, **options).dataset)
-    cut = next(each for each in found.findings if each.kind == "target_truncation")
-    assert cut.count == cut.total
-    assert cut.fix.endswith("--max-target-length 20")
+    """The command takes the length that 99 % of the targets have at most, as for inputs, not the longest one."""
+    rows = [{"text": f"film {n}", "target": "of a film " * (90 if n % 100 == 0 else 1 + n % 5)} for n in range(200)]
+    options = {"text": "text", "target": "target", "max_target_length": 5, "progress": False}
+    dataset = tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset
+    tokenizer = Tokenizer.from_file(str(TOKENIZER_FOLDER / "tokenizer.json"))
+    lengths = sorted(len(tokenizer.encode(row["target"]).ids) for row in rows)
+    assert lengths[-3] < lengths[-2]
+    cut = next(each for each in audit(dataset).findings if each.kind == "target_truncation")
+    assert (cut.count, cut.total) == (sum(length > 5 for length in lengths), 200)
+    assert cut.fix.endswith(f"--max-target-length {lengths[197]}")
 
 
 def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):
