@@ -16,7 +16,7 @@ from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.train.planning.epoch_plan import ROW_STEP, EpochPlan
-from tdbs.train.planning.memory_bound import gibibytes, rounded_up
+from tdbs.train.planning.memory_bound import gibibytes, rounded_up, widest
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.model_size import ModelSize, model_size
 from tdbs.train.planning.peak_memory import PROCESS, call_sizes
@@ -29,7 +29,7 @@ _TEXTS = 96 << 20  # bytes of a block's texts and tokens, and of its part on dis
 _WORDS = 128 << 20  # bytes more if each word of a block has a class
 _KEPT = 64 << 20  # bytes that each size of call leaves behind
 _LAYERS_AT_ONCE = 2  # whose states a call has, each as large as what training stores
-_PAIR = {"fp32": 16, "bf16": 8, "masked": 16}  # bytes per pair of tokens and head; a mask makes weights fp32
+_PAIR, _PAIR_BF16 = 16, 8  # bytes per pair of tokens and head; a mask makes weights fp32
 _MASK = 4  # bytes per pair of tokens
 _NUMBER = 40  # bytes per number of an embedding, from the model to the Parquet file
 _LOGIT = 16  # bytes per number of a token's head
@@ -80,8 +80,7 @@ def call_bytes(plan: EpochPlan, terms: CallTerms) -> FloatArray:
     calls, size, number = call_sizes(plan), terms.size, int(terms.bf16)
     of_layer = size.hidden * size.stored.hidden[number] + size.inner * size.stored.inner[number]
     a_token = _LAYERS_AT_ONCE * of_layer + _LOGIT * terms.token_outputs
-    in_full = _PAIR["masked"] if terms.bf16 else _PAIR["fp32"]
-    a_pair_B = np.where(calls.masked_B | (not terms.bf16) | terms.on_cuda, in_full, _PAIR["bf16"])
+    a_pair_B = np.where(calls.masked_B | (not terms.bf16) | terms.on_cuda, _PAIR, _PAIR_BF16)
     weights_B = np.zeros(len(a_pair_B)) if terms.is_fused else size.heads * calls.pairs_B.astype(np.float64) * a_pair_B
     # of two layers, as hidden states: queries, keys and values in padded places
     padding_B = 2 * 12 * size.hidden * (calls.places_B - calls.tokens_B)
@@ -133,13 +132,11 @@ def fitted_plan(planned: Callable[[Strategy], EpochPlan], strategy: Strategy, ro
     whole = planned(strategy)
     if room is None or strategy.execution == "packed" or _fits(whole, room):
         return whole
-    best = planned(replace(strategy, max_tokens=1))
-    low, high = 0, -(-int(whole.tokens_B.max()) // ROW_STEP)
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = planned(replace(strategy, max_tokens=middle * ROW_STEP))
-        low, high, best = (middle, high, found) if _fits(found, room) else (low, middle, best)
-    return best
+
+    def cut(max_tokens: int) -> EpochPlan:
+        return planned(replace(strategy, max_tokens=max_tokens))
+
+    return widest(cut, lambda plan: _fits(plan, room), cut(1), 0, int(whole.tokens_B.max()))
 
 
 def _unknown(memory: int | str, checkpoint: Checkpoint) -> str:

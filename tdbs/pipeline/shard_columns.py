@@ -13,12 +13,18 @@ WORD_STARTS, WORD_SIZES, TARGETS = "word starts", "word sizes", "targets"  # bes
 
 def shard_columns(table: pa.Table, manifest: Manifest, *, labelled: bool) -> dict[str, AnyArray | Lists]:
     """Return the columns of a shard that training needs, by name."""
+    return sample_columns(table, manifest, labelled=labelled) | {
+        WORD_STARTS: lists_of(table, schema.DROPPABLE, np.int32, field="start"),
+        WORD_SIZES: lists_of(table, schema.DROPPABLE, np.int32, field="length"),
+    }
+
+
+def sample_columns(table: pa.Table, manifest: Manifest, *, labelled: bool) -> dict[str, AnyArray | Lists]:
+    """Return the columns of a shard that say what its samples are, droppable words aside, by name."""
     ids, names = token_type(manifest.tokenizer.vocabulary_size), table.schema.names
     found: dict[str, AnyArray | Lists] = {
         schema.INPUT_IDS: lists_of(table, schema.INPUT_IDS, ids),
         schema.SOURCE_ROW: table[schema.SOURCE_ROW].to_numpy(),
-        WORD_STARTS: lists_of(table, schema.DROPPABLE, np.int32, field="start"),
-        WORD_SIZES: lists_of(table, schema.DROPPABLE, np.int32, field="length"),
     }
     if schema.SEGMENT_START in names:
         found[schema.SEGMENT_START] = table[schema.SEGMENT_START].to_numpy().astype(np.int64)

@@ -16,7 +16,7 @@ from tdbs.pipeline.dataset import PreparedDataset, Targets, split_info, split_ta
 from tdbs.pipeline.duplicates.mixing import blocks_of
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.shard_checks import read_shard
-from tdbs.pipeline.shard_columns import TARGETS, shard_targets, token_type
+from tdbs.pipeline.shard_columns import TARGETS, sample_columns
 from tdbs.pipeline.split_arrays import AnyArray, JoinedLists, Lists, check_sample_ids, lists_of, sums_of
 from tdbs.spilled import forget, joined, kept
 
@@ -85,20 +85,10 @@ def _read(dataset: PreparedDataset, name: str, *, spilled: bool) -> _Split:
 
 def _columns(table: pa.Table, manifest: Manifest, *, labelled: bool) -> Columns:
     """Return the columns of a shard."""
-    names = table.schema.names
-    found: dict[str, AnyArray | Lists] = {
+    found = sample_columns(table, manifest, labelled=labelled) | {
         schema.SAMPLE_ID: table[schema.SAMPLE_ID].to_numpy(),
-        schema.SOURCE_ROW: table[schema.SOURCE_ROW].to_numpy(),
-        schema.INPUT_IDS: lists_of(table, schema.INPUT_IDS, token_type(manifest.tokenizer.vocabulary_size)),
         DROPPABLE_TOKENS: sums_of(lists_of(table, schema.DROPPABLE, np.int64, field="length")),
     }
-    if schema.SEGMENT_START in names:
-        found[schema.SEGMENT_START] = table[schema.SEGMENT_START].to_numpy().astype(np.int64)
-    for name in (schema.SEQUENCE_LENGTHS, schema.SEGMENT_STARTS):
-        if name in names:
-            found[name] = lists_of(table, name, np.int64)
-    if labelled and manifest.task.columns.labels:
-        found[TARGETS] = shard_targets(table, manifest.task)
     flat: dict[str, AnyArray] = {}
     for name, column in found.items():
         flat |= {name: column.values_V, sizes_of(name): column.sizes_S} if isinstance(column, Lists) else {name: column}

@@ -9,6 +9,7 @@ one sample a call fits, training is refused.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from tdbs.train.planning.plan import plan_one_by_one
 from tdbs.train.planning.strategies import Strategy
 
 Planned = Callable[[Strategy], list[EpochPlan]]  # the plans of all epochs with a strategy
+Cut = TypeVar("Cut")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,12 +98,26 @@ def fitted_plans(planned: Planned, strategy: Strategy, terms: MemoryTerms, bound
     best = cut(_largest_call(least.plans))  # not smaller than a call that there is in any case
     if not _fits(best, bound):
         best = least
-    # in steps of a row's width: no cut fits more tokens than the calls that did not fit
-    low, high = (best.strategy.max_tokens or 0) // ROW_STEP, -(-_largest_call(first.plans) // ROW_STEP)
+    return widest(
+        cut, lambda found: _fits(found, bound), best, best.strategy.max_tokens or 0, _largest_call(first.plans)
+    )
+
+
+def widest(cut: Callable[[int], Cut], fits: Callable[[Cut], bool], best: Cut, max_tokens: int, too_many: int) -> Cut:
+    """Return the widest cut that fits, in steps of a row's width: no cut fits more tokens than calls that did not fit.
+
+    Args:
+        cut: Returns what comes of calls with a number of tokens at most.
+        fits: Whether that is within the bound.
+        best: A cut that fits, or the least there is.
+        max_tokens: Its most tokens.
+        too_many: Tokens of a call that did not fit.
+    """
+    low, high = max_tokens // ROW_STEP, -(-too_many // ROW_STEP)
     while high - low > 1:
         middle = (low + high) // 2
         found = cut(middle * ROW_STEP)
-        low, high, best = (middle, high, found) if _fits(found, bound) else (low, middle, best)
+        low, high, best = (middle, high, found) if fits(found) else (low, middle, best)
     return best
 
 
