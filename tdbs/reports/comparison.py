@@ -131,10 +131,10 @@ def error_of(summary: Summary) -> float | None:
 def read_comparison(folder: Path) -> Comparison:
     """Read a comparison and its runs. Raises DatasetError if it is not finished, or something else."""
     path = folder / RESULT_NAME
+    found = read_record(path, _Result, _FORM) if path.exists() else None
     settings = read_record(folder / SETTINGS_NAME, _Settings, _FORM)
-    if not path.exists():
+    if found is None:
         raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")
-    found = read_record(path, _Result, _FORM)
     if not found.rows:
         raise _FORM.misfit(str(path), "rows: expected one or more")
     if found.baseline not in [summary.strategy for summary in found.summary]:
