@@ -19,7 +19,7 @@ import numpy as np
 
 import tdbs
 from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.statistics import label_stray
+from tdbs.analysis.label_length import label_stray
 from tdbs.pipeline.dataset import Split, read_split
 from tdbs.train.planning.epoch_plan import EpochPlan, row_width
 from tdbs.train.planning.plan import plan_epoch

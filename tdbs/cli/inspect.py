@@ -59,7 +59,8 @@ def command(
       tdbs inspect --drop --strategy reach --epoch 1 --seed 3
     """
     from tdbs.analysis.bucket_edges import edges_to_show
-    from tdbs.analysis.statistics import label_length, split_statistics
+    from tdbs.analysis.label_length import label_length
+    from tdbs.analysis.statistics import split_statistics
     from tdbs.analysis.text_columns import text_columns
     from tdbs.cli.notes import policy_note
     from tdbs.pipeline.dataset import load, read_split
@@ -92,12 +93,9 @@ def command(
     resolved, dropping = of_task(strategy or DEFAULT_STRATEGY), of_task(strategy or _SHOWN_DROP)
     edges, predicted = edges_to_show(manifest, split, bucket_width, partial(of_task, strategy or _BUCKETS), epoch=epoch)
     labels = label_length(opened, read, resolved, seed=seed, epoch=epoch) if split == TRAIN else None
-    if labels is not None and trained.assumption:
-        say(trained.assumption)
-    drops = []
-    if drop:
-        say(*filter(None, [policy_note(dropping, opened)]))
-        drops = show_drops(opened, read, dropping, samples, seed=seed, epoch=epoch)
+    of_drops = policy_note(dropping, opened) if drop else None
+    say(*filter(None, [None if labels is None else trained.assumption, of_drops]))
+    drops = show_drops(opened, read, dropping, samples, seed=seed, epoch=epoch) if drop else []
     if as_json:
         print_json(
             {

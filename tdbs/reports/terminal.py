@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tdbs.analysis.bucket_edges import PredictedEdges
-from tdbs.analysis.statistics import ERROR_RATE, LabelLength, SplitStatistics
+from tdbs.analysis.label_length import ERROR_RATE, LabelLength
+from tdbs.analysis.statistics import SplitStatistics
 from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.reports import number_format

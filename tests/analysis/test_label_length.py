@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import tdbs
-from tdbs.analysis import statistics as label_length_module
-from tdbs.analysis.statistics import (
+from tdbs.analysis import label_length as label_length_module
+from tdbs.analysis.correlation import label_correlation
+from tdbs.analysis.label_length import (
     ERROR_RATE,
     RISKY_STRAY,
     LabelLength,
     chance_of_stray,
     label_length,
     label_stray,
-    length_correlation,
 )
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.pipeline.dataset import Targets, read_split
@@ -119,36 +119,27 @@ def test_random_updates_stray_as_by_chance_and_sorted_ones_further(generator):
     assert label_stray(classes(labels_N), plan_of(by_label.tolist())) == pytest.approx(8, abs=0.2)  # root of 64
 
 
-def test_the_correlation_is_pearsons_for_two_classes_numbers_and_sets(generator):
+def test_the_correlation_is_pearsons_for_numbers_and_sets(generator):
     lengths_N, labels_N = generator.integers(5, 60, size=200), generator.integers(2, size=200)
-    pearson = abs(stats.pearsonr(lengths_N, labels_N).statistic)
-    assert length_correlation(lengths_N, classes(labels_N)) == pytest.approx(pearson)
-    assert length_correlation(lengths_N, numbers(labels_N)) == pytest.approx(pearson)
-    assert length_correlation(lengths_N, sets_of([[0] * label for label in labels_N], outputs=1)) == pytest.approx(
-        pearson
-    )
+    pearson = pytest.approx(abs(stats.pearsonr(lengths_N, labels_N).statistic))
+    for targets in (numbers(labels_N), sets_of([[0] * label for label in labels_N], outputs=1)):
+        assert label_correlation(lengths_N, targets).value == pearson
 
 
 def test_of_several_targets_the_strongest_correlation_counts(generator):
     lengths_N = generator.integers(5, 60, size=50)
     both_N2 = np.stack([generator.random(50), -3.0 * lengths_N], axis=1)
-    assert length_correlation(lengths_N, numbers(both_N2)) == pytest.approx(1)
-
-
-def test_the_correlation_ratio_of_three_classes():
-    # Means 1, 5 and 3 of pairs that lie 1 to each side: variance between 8 / 3, in all 8 / 3 + 1.
-    lengths_N = np.array([0, 2, 4, 6, 2, 4])
-    assert length_correlation(lengths_N, classes([0, 0, 1, 1, 2, 2], 3)) == pytest.approx(np.sqrt(8 / 11))
+    assert label_correlation(lengths_N, numbers(both_N2)).value == pytest.approx(1)
 
 
 @pytest.mark.parametrize("targets", [classes([1, 1, 1]), numbers([2.0, 2.0, 2.0]), sets_of([[0], [0], [0]], 2)])
 def test_labels_that_are_all_the_same_have_neither(targets):
-    assert length_correlation(np.array([3, 4, 5]), targets) is None
+    assert label_correlation(np.array([3, 4, 5]), targets) is None
     assert label_stray(targets, plan_of([[0, 1], [2]])) is None
 
 
 def test_lengths_that_are_all_the_same_have_no_correlation():
-    assert length_correlation(np.array([4, 4, 4]), classes([0, 1, 0])) is None
+    assert label_correlation(np.array([4, 4, 4]), classes([0, 1, 0])) is None
 
 
 def test_an_epoch_of_one_update_has_no_stray():

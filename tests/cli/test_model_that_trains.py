@@ -14,7 +14,7 @@ from transformers import BertConfig, BertForSequenceClassification, SqueezeBertC
 from transformers import SqueezeBertForSequenceClassification as SqueezeBert
 
 import tdbs as api
-from tdbs.analysis.statistics import LabelLength
+from tdbs.analysis.label_length import LabelLength
 from tdbs.integrations.loops import PreparedSteps
 from tdbs.reports.terminal import label_lines
 from tdbs.train.planning.strategies import STRATEGIES

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.correlation import label_correlation
 from tdbs.analysis.audit.findings import Finding, finding
+from tdbs.analysis.correlation import label_correlation
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import SAMPLE_KINDS
 

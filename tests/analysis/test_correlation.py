@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import tdbs
-from tdbs.analysis.audit.correlation import (
+from tdbs.analysis.correlation import (
     Correlation,
     explained_by_classes,
     explained_by_numbers,

@@ -17,11 +17,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tdbs.analysis.statistics import label_pairs, target_correlations
 from tdbs.arrays import BoolArray, FloatArray, IntArray
 from tdbs.pipeline.dataset import Targets
 
-# Shapes: N samples of a split, R samples that are compared, C classes.
+# Shapes: N samples of a split, R samples that are compared, C classes or targets, E pairs of a sample and a class that
+# holds for it.
 
 MISSES = 0.001  # of the interval: share of datasets whose true correlation is outside
 _SKEW = 2  # times the expansion's term: the skewness of heavy tails is seen too small
@@ -181,3 +181,31 @@ def _column(targets: Targets, number: int) -> FloatArray:
         samples = 0 if targets.offsets_N1 is None else len(targets.offsets_N1) - 1
         return np.bincount(sample_E[class_E == number], minlength=samples).astype(np.float64)
     return targets.values.reshape(len(targets.values), -1)[:, number].astype(np.float64)
+
+
+def target_correlations(lengths_N: IntArray, targets: Targets) -> FloatArray:
+    """Return Pearson's correlation of length and each number or class of a set (C), without sign; NaN: no variance."""
+    deviation_N = lengths_N - lengths_N.mean()
+    if targets.kind == "multi_label":
+        sample_E, class_E, _ = label_pairs(targets)
+        share_C = np.bincount(class_E, minlength=targets.outputs) / len(lengths_N)
+        covariance_C = np.bincount(class_E, weights=deviation_N[sample_E], minlength=targets.outputs) / len(lengths_N)
+        variance_C = share_C * (1 - share_C)
+    else:
+        values_NC = targets.values.reshape(len(lengths_N), -1)
+        covariance_C = deviation_N @ values_NC / len(lengths_N)
+        variance_C = values_NC.var(axis=0)
+    product_C = variance_C * float((deviation_N**2).mean())
+    varies_C = product_C > 0
+    return np.where(varies_C, np.abs(covariance_C) / np.sqrt(np.where(varies_C, product_C, 1.0)), np.nan)
+
+
+def label_pairs(targets: Targets) -> tuple[IntArray, IntArray, int]:
+    """Return which class holds for which sample (E, E), and how many classes there are."""
+    if targets.offsets_N1 is None:
+        return np.arange(len(targets.values)), targets.values, targets.outputs
+    return (
+        np.repeat(np.arange(len(targets.offsets_N1) - 1), np.diff(targets.offsets_N1)),
+        targets.values,
+        targets.outputs,
+    )
