@@ -10,12 +10,13 @@ files hold them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray, TokenArray
+from tdbs.arrays import BoolArray, IntArray, TokenArray, offsets_of
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.fields import Count
@@ -65,6 +66,22 @@ class KeptRows:
     notes: tuple[str, ...]
 
 
+def refuse_too_many(rules: DropRules, rows: Mapping[str, int], task: Task) -> None:
+    """Refuse rows by split that do not fit in the memory while their words are compared, even if all is spilled.
+
+    A row may have more texts than columns. Raises ConfigError.
+    """
+    compared_rows = sum(rows[name] for name in (*rules.keep_out, TRAIN))
+    texts = len(task.columns.every) - len(task.columns.labels)
+    amount = Amount(rows=compared_rows, texts=texts * compared_rows, tokens=0)
+    if rules.is_near and amount.bytes_dropping > memory_bytes(rules.memory):
+        raise ConfigError(
+            f"--memory {rules.memory} is too little memory for --drop-duplicates near: {compared_rows:,} rows take "
+            f"{amount.bytes_dropping:,} bytes.",
+            next_step=f"Pass --memory {-(-amount.bytes_dropping >> 20)}MiB or more, or --drop-duplicates exact.",
+        )
+
+
 def drop_rows(
     rules: DropRules,
     blocks: Mapping[str, Sequence[BlockInfo]],
@@ -91,17 +108,14 @@ def drop_rows(
         ConfigError: No row of train stays, or the folder for temporary files is full.
     """
     names = (*rules.keep_out, TRAIN)
-    parts: list[RowDigests] = []
-    starts = [0]
-    for name in names:
-        parts += [read_digests(folder, block.split, block.number) for block in blocks[name]]
-        starts.append(sum(len(part.source_rows_N) for part in parts))
-    digests = joined_digests(parts)
-    train_from = starts[-2]
+    infos = [block for name in names for block in blocks[name]]
+    starts = offsets_of([sum(block.rows for block in blocks[name]) for name in names])
+    train_from = int(starts[-2])
+    spilled = rules.is_near and _is_spilled(infos, task, rules.memory)
+    digests = joined_digests((read_digests(folder, block.split, block.number) for block in infos), spilled=spilled)
     if rules.is_near:
-        infos = [block for name in names for block in blocks[name]]
-        spilled = _is_spilled(infos, task, rules.memory)
         tokens = joined_tokens((tokens_of(_samples(folder, block), task) for block in infos), spilled=spilled)
+        pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
         found = _near(tokens, digests, tokenizer, train_from, spilled=spilled)
     else:
         within_train = rules.duplicates is not None
@@ -164,8 +178,8 @@ def _near(
     offsets_P1, texts = tokens.text_offsets_P1, row_texts(tokens.texts_N)
     pieces = pieces_of(tokenizer.backend, _distinct(tokens.ids_T), special_ids=tokenizer.special_ids)
     normal = normal_texts(tokens.ids_T, offsets_P1, pieces, spilled=spilled)
-    whole = compared(tokens.ids_T, offsets_P1, pieces, normal, texts)
-    heads = None if digests.heads_N2 is None else compared(tokens.ids_T, offsets_P1, pieces, normal, texts.heads)
+    of_texts = partial(compared, tokens.ids_T, offsets_P1, pieces, normal, spilled=spilled)
+    whole, heads = of_texts(texts), None if digests.heads_N2 is None else of_texts(texts.heads)
     return near_repeats(whole, heads, normal.shingles, digests.labels_N, train_from=train_from, spilled=spilled)
 
 
@@ -179,10 +193,13 @@ def _distinct(ids_T: TokenArray) -> IntArray:
 
 
 def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
-    """Store a block of train again without some rows of the source, if it has any; samples get new numbers."""
+    """Store a block of train again without some rows of the source, if it has any; samples get new numbers.
+
+    The rows are all that go, one or more, ascending.
+    """
     table = _samples(folder, info)
     rows_S = table[schema.SOURCE_ROW].to_numpy()
-    stays_S = ~np.isin(rows_S, gone)
+    stays_S = ~_are_in(rows_S, gone)
     if stays_S.all():
         return info
     ids_S = table[schema.SAMPLE_ID].to_numpy()
@@ -194,11 +211,11 @@ def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
     unanswered = 0
     if info.has_references:
         references = read_block(references_path(folder, info.split, info.number))
-        references = references.filter(pa.array(~np.isin(references[schema.SOURCE_ROW].to_numpy(), gone)))
+        references = references.filter(pa.array(~_are_in(references[schema.SOURCE_ROW].to_numpy(), gone)))
         keep_references(references, folder, KEPT, info.number)
         unanswered = unanswered_rows(references)
     digests = read_digests(folder, info.split, info.number)
-    keep_digests(digests.only(~np.isin(digests.source_rows_N, gone)), folder, KEPT, info.number)
+    keep_digests(digests.only(~_are_in(digests.source_rows_N, gone)), folder, KEPT, info.number)
     return keep_block(
         left,
         folder,
@@ -209,6 +226,11 @@ def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
         skipped=info.skipped,
         unanswered=unanswered,
     )
+
+
+def _are_in(rows_R: IntArray, gone: IntArray) -> BoolArray:
+    """Return whether each row goes: a search for each, since a sort of all that go would be one for each block."""
+    return gone[np.minimum(np.searchsorted(gone, rows_R), len(gone) - 1)] == rows_R
 
 
 def _counts(rules: DropRules, names: Sequence[str], splits_D: IntArray, kinds_D: IntArray) -> dict[str, dict[str, int]]:

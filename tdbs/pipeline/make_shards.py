@@ -20,7 +20,7 @@ from tdbs.data.tasks import Task
 from tdbs.fields import CutLengths
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, read_block, references_path
-from tdbs.pipeline.drop_rows import drop_rows
+from tdbs.pipeline.drop_rows import drop_rows, refuse_too_many
 from tdbs.pipeline.duplicates.counted import count_repeats
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.engines import Engine
@@ -70,6 +70,8 @@ def make_splits(
     clock = time.perf_counter()
     progress("read", 0, None)
     survey = survey_source(source)
+    if rules is not None:
+        refuse_too_many(rules, survey.rows, survey.task)
     rows = sum(survey.rows.values())
     seconds = {"read": time.perf_counter() - clock, "tokenize": 0.0, "annotate": 0.0, "write": 0.0}
     job = BlockJob(task=survey.task, tokenizer=tokenizer, pattern=pattern, limits=limits, folder=folder)

@@ -188,12 +188,12 @@ def mirror_of(shared: Path, workplace: Path, task: str, most: int) -> Path:
 @pytest.mark.real_data
 @pytest.mark.parametrize("task", ["sst2", "mrpc"])
 def test_near_repeats_beyond_the_memory_are_the_same(shared, workplace, monkeypatch, task):
-    """With rows that never fit, temporary files hold what is compared: the same shards and the same list."""
+    """With tokens that never fit, temporary files hold what is compared: the same shards and the same list."""
     folder = mirror_of(shared, workplace, task, 3_000)
     options = {"source": f"glue/{task}", "mirror": folder, "tokenizer": str(shared / "tokenizers/bert-base-uncased")}
     options |= {"drop_duplicates": "near", "keep_out": "validation"}
     expected = prepare(**options, out="memory").dataset
-    monkeypatch.setattr("tdbs.pipeline.duplicates.budget._BASE", 1 << 50)
+    monkeypatch.setattr("tdbs.pipeline.duplicates.budget._PER_TOKEN", 1 << 50)
     found = prepare(**options, out="files").dataset
     assert shards_of(found) == shards_of(expected)
     assert found.manifest.duplicates == expected.manifest.duplicates
@@ -205,3 +205,19 @@ def test_near_repeats_beyond_the_memory_are_the_same(shared, workplace, monkeypa
         caught.value.message == f"{workplace / 'gone'} does not take what exceeds --memory: No such file or directory."
     )
     assert caught.value.next_step == "Free space there, set TMPDIR to another folder, or pass a greater --memory."
+
+
+def test_more_rows_than_the_memory_takes_are_refused_before_a_text_is_read(workplace, monkeypatch):
+    """The bound is that of the row counts, whatever the texts; here a row takes a MiB."""
+    monkeypatch.setattr("tdbs.pipeline.duplicates.budget._DROPPED_PER_ROW", 1 << 20)
+    write_csv(Path("rows.csv"), [("a b c", "xy"[i % 2]) for i in range(2_000)])
+    options = {"source": "rows.csv", "tokenizer": str(TOKENIZER_FOLDER), "out": "data"}
+    told = []
+    with pytest.raises(ConfigError) as caught:
+        prepare(**options, drop_duplicates="near", memory="2GiB", progress=lambda *stage: told.append(stage))
+    assert caught.value.message == (
+        "--memory 2GiB is too little memory for --drop-duplicates near: 2,000 rows take 2,432,936,320 bytes."
+    )
+    assert caught.value.next_step == "Pass --memory 2321MiB or more, or --drop-duplicates exact."
+    assert [stage for stage, *_ in told] == ["read"]
+    assert prepare(**options, drop_duplicates="near", memory="2321MiB").dataset.manifest.splits["train"].rows == 2

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.arrays import offsets_of
+from tdbs.arrays import offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.near import THRESHOLD, jaccard, near_pairs
 from tdbs.pipeline.duplicates.normal import TextWords, normal_texts, same_texts, text_offsets, text_words
 from tdbs.pipeline.duplicates.pieces import pieces_of, unknown_id
-from tdbs.pipeline.duplicates.rows import row_digests, same_rows, wide_row_digests
+from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, same_rows, verify, wide_row_digests
 from tdbs.pipeline.duplicates.shingles import shingles_of
 from tests.conftest import SHARED
 from tests.examples import examples
@@ -39,8 +39,15 @@ def test_the_first_equal_row_is_that_of_a_dict(rows: list[list[int]]):
 @given(rows=ROWS, digests=st.integers(1, 3))
 def test_rows_that_differ_are_told_apart_though_their_digests_are_the_same(rows: list[list[int]], digests: int):
     """A digest decides nothing alone: with one, two or three digests for all rows, the result is the same."""
-    few_N = row_digests(*flat(rows)) % np.uint64(digests)
-    assert same_rows(*flat(rows), digests_N=few_N).tolist() == reference.first_equal([tuple(row) for row in rows])
+    values_V, offsets_N1 = flat(rows)
+    first_N = first_with_same(row_digests(values_V, offsets_N1) % np.uint64(digests))
+
+    def values_of(rows_R):
+        sizes_R = np.diff(offsets_N1)[rows_R]
+        return values_V[ragged_positions(offsets_N1[rows_R], sizes_R)], sizes_R
+
+    verify(first_N, np.diff(offsets_N1), values_of)
+    assert first_N.tolist() == reference.first_equal([tuple(row) for row in rows])
 
 
 def test_a_digest_knows_the_places_of_values():

@@ -14,7 +14,7 @@ from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.duplicates.block_rows import has_negatives
 from tdbs.pipeline.duplicates.compared import Compared, RowTexts, compared
 from tdbs.pipeline.duplicates.near import NearPairs, near_pairs
-from tdbs.spilled import forget, kept
+from tdbs.spilled import forget
 
 # Shapes: N samples of all splits, R some of them, C near pairs.
 
@@ -43,11 +43,8 @@ def find_repeats(contents: Contents) -> Repeats:
 
 
 def _same(contents: Contents, texts: RowTexts) -> SameSamples:
-    found = compared(contents.ids_T, contents.text_offsets_P1, contents.pieces, contents.normal, texts)
-    found = Compared(
-        texts=texts,
-        exact_N=kept(found.exact_N, spilled=contents.spilled),
-        normal_N=kept(found.normal_N, spilled=contents.spilled),
+    found = compared(
+        contents.ids_T, contents.text_offsets_P1, contents.pieces, contents.normal, texts, spilled=contents.spilled
     )
     forget(contents)
     firsts = np.flatnonzero(found.normal_N == np.arange(len(found.normal_N)))

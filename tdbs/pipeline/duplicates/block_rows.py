@@ -5,7 +5,7 @@ no other question moves. Its texts are its question once, and the contexts of it
 sequences are theirs; two such rows are the same if their sequences are.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,14 +102,18 @@ def tokens_of(table: pa.Table, task: Task) -> RowTokens:
     )
 
 
-def joined_digests(parts: Sequence[RowDigests]) -> RowDigests:
-    """Return the digests of several blocks as one."""
-    heads = [part.heads_N2 for part in parts if part.heads_N2 is not None]
+def joined_digests(parts: Iterable[RowDigests], *, spilled: bool) -> RowDigests:
+    """Return the digests of several blocks as one, in memory or in files."""
+    found = joined(
+        (
+            {"rows": part.source_rows_N, "texts": part.texts_N2, "labels": part.labels_N}
+            | ({} if part.heads_N2 is None else {"heads": part.heads_N2})
+            for part in parts
+        ),
+        spilled=spilled,
+    )
     return RowDigests(
-        source_rows_N=np.concatenate([part.source_rows_N for part in parts]),
-        texts_N2=np.concatenate([part.texts_N2 for part in parts]),
-        heads_N2=np.concatenate(heads) if heads else None,
-        labels_N=np.concatenate([part.labels_N for part in parts]),
+        source_rows_N=found["rows"], texts_N2=found["texts"], heads_N2=found.get("heads"), labels_N=found["labels"]
     )
 
 

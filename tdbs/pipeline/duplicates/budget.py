@@ -10,6 +10,7 @@ from tdbs.pipeline.manifest import Manifest
 _BASE = 320 << 20  # Python, the libraries, the tokenizer, a shard, and blocks on their way
 _PER_ROW, _PER_TEXT, _PER_TOKEN = 200, 150, 18  # in memory
 _SPILLED_PER_ROW, _SPILLED_PER_TEXT = 60, 60  # while all samples are sorted; tokens take none
+_DROPPED_PER_ROW = 60  # more: which rows go, and what the allocator keeps of what was freed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,11 @@ class Amount:
     def bytes_spilled(self) -> int:
         """Most memory of the process if all arrays that outlive a step are spilled."""
         return _BASE + _SPILLED_PER_ROW * self.rows + _SPILLED_PER_TEXT * self.texts
+
+    @property
+    def bytes_dropping(self) -> int:
+        """Most memory of the process that chooses which rows `prepare` leaves out, if all is spilled."""
+        return self.bytes_spilled + _DROPPED_PER_ROW * self.rows
 
 
 def amount_of(manifest: Manifest) -> Amount:

@@ -15,6 +15,7 @@ from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.normal import NormalTexts, same_texts
 from tdbs.pipeline.duplicates.pieces import Pieces
 from tdbs.pipeline.duplicates.rows import same_rows
+from tdbs.spilled import forget, kept
 
 # Shapes: N rows, R some of them, T tokens, P texts of all rows, P1 = P + 1, Q texts of some rows.
 
@@ -58,7 +59,13 @@ def row_texts(counts_N: IntArray) -> RowTexts:
 
 
 def compared(
-    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, normal: NormalTexts, texts: RowTexts
+    ids_T: npt.NDArray[Any],
+    offsets_P1: IntArray,
+    pieces: Pieces,
+    normal: NormalTexts,
+    texts: RowTexts,
+    *,
+    spilled: bool = False,
 ) -> Compared:
     """Return which rows are the same in some of their texts.
 
@@ -68,10 +75,13 @@ def compared(
         pieces: What the ids stand for.
         normal: The normal forms of the texts.
         texts: The texts that count of each row.
+        spilled: Whether the result goes to files, see `spilled.py`.
     """
     exact_N = same_rows(ids_T, offsets_P1)
     if texts.most > 1:
         every = np.arange(len(texts.counts_N))
         exact_N = same_rows(exact_N[texts.of(every)], offsets_of(texts.counts_N))
     normal_N = same_texts(ids_T, offsets_P1, pieces, normal, firsts_N=texts.firsts_N, counts_N=texts.counts_N)
-    return Compared(texts=texts, exact_N=exact_N, normal_N=np.minimum(normal_N, exact_N))  # exact ones without a letter
+    np.minimum(normal_N, exact_N, out=normal_N)  # exact ones without a letter
+    forget(ids_T, offsets_P1, normal)
+    return Compared(texts=texts, exact_N=kept(exact_N, spilled=spilled), normal_N=kept(normal_N, spilled=spilled))

@@ -87,7 +87,7 @@ def within_splits(entries: Entries, splits: int) -> IntArray:
     """
     keys_N4, counts_N = entries.keys_N4, entries.counts_N
     split_N = keys_N4[:, 3].astype(np.int64)
-    group_N = same_in_columns(keys_N4[:, [0, 1, 3]])
+    group_N = same_in_columns(*keys_N4.T[[0, 1, 3]])
     is_first_N = group_N == np.arange(len(group_N))
     differs_N = keys_N4[:, 2] != keys_N4[group_N, 2]
     is_mixed_N = np.bincount(group_N[differs_N], minlength=len(group_N))[group_N] > 0
@@ -98,7 +98,7 @@ def within_splits(entries: Entries, splits: int) -> IntArray:
 def standing_in(train: int, entries: Entries, splits: int) -> IntArray:
     """Return the rows of each other split whose text stands in train (S)."""
     split_N = entries.keys_N4[:, 3].astype(np.int64)
-    text_N = same_in_columns(entries.keys_N4[:, :2])
+    text_N = same_in_columns(*entries.keys_N4.T[:2])
     is_known_N = np.zeros(len(text_N), dtype=np.bool_)
     is_known_N[text_N[split_N == train]] = True
     leaks_N = is_known_N[text_N] & (split_N != train)
@@ -107,7 +107,7 @@ def standing_in(train: int, entries: Entries, splits: int) -> IntArray:
 
 def merged(entries: Entries) -> Entries:
     """Return entries of which no two have one text, label and split."""
-    first_N = same_in_columns(entries.keys_N4)
+    first_N = same_in_columns(*entries.keys_N4.T)
     counts_N = _sums(first_N, entries.counts_N, len(first_N))
     return Entries(keys_N4=entries.keys_N4[counts_N > 0], counts_N=counts_N[counts_N > 0])
 

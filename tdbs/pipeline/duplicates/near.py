@@ -23,7 +23,7 @@ from tdbs.spilled import forget
 # Shapes: N rows, R some of them, P texts, C candidates.
 
 THRESHOLD = 0.7  # least Jaccard index of near duplicates
-_SHINGLES_AT_ONCE = 1 << 18
+_SHINGLES_AT_ONCE = 1 << 14  # texts lie far apart in a spilled array: for each, the system reads 64 KiB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,9 +74,8 @@ def jaccard(shingles: Shingles, first_C: IntArray, second_C: IntArray, threshold
 
     An index that the sizes alone keep below the threshold is returned as 0.
     """
-    size_P = shingles.sizes_P
-    smaller_C = np.minimum(size_P[first_C], size_P[second_C])
-    larger_C = np.maximum(size_P[first_C], size_P[second_C])
+    sizes_2C = [shingles.sizes_of(texts_C) for texts_C in (first_C, second_C)]
+    smaller_C, larger_C = np.minimum(*sizes_2C), np.maximum(*sizes_2C)
     found_C = np.where(larger_C == 0, 1.0, 0.0)
     looked_at_C = np.flatnonzero((larger_C > 0) & (smaller_C >= threshold * larger_C))
     both_C1 = offsets_of(smaller_C[looked_at_C] + larger_C[looked_at_C])
@@ -91,7 +90,7 @@ def jaccard(shingles: Shingles, first_C: IntArray, second_C: IntArray, threshold
 def _shared(shingles: Shingles, first_C: IntArray, second_C: IntArray) -> IntArray:
     """Return how many shingles each two texts share: those that come twice among both sets."""
     texts = np.concatenate([first_C, second_C])
-    sizes = shingles.sizes_P[texts]
+    sizes = shingles.sizes_of(texts)
     numbers = np.tile(np.arange(len(first_C)), 2)
     # The number of the pair above the low bits of the hash, in one number: two shingles of a pair share these bits
     # with a chance of 2 ** -40 or less.

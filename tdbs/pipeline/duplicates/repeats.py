@@ -17,6 +17,7 @@ from tdbs.pipeline.duplicates.mixing import HashArray
 from tdbs.pipeline.duplicates.near import NearPairs, near_pairs
 from tdbs.pipeline.duplicates.rows import same_in_columns
 from tdbs.pipeline.duplicates.shingles import Shingles
+from tdbs.spilled import forget
 
 # Shapes: N rows, D rows that are left out, C near pairs, M rows of near pairs.
 
@@ -53,16 +54,15 @@ def exact_repeats(
     Returns:
         The rows that go. Rows whose token ids differ share 128 bits with a chance that is nil.
     """
-    exact_N = same_in_columns(texts_N2)
-    standing_N = exact_N if heads_N2 is None else same_in_columns(heads_N2)
+    exact_N = same_in_columns(*texts_N2.T)
+    standing_N = exact_N if heads_N2 is None else same_in_columns(*heads_N2.T)
     original_N = np.arange(len(exact_N))
     train = original_N[train_from:]
     stands_R = standing_N[train] < train_from
     original_N[train[stands_R]] = standing_N[train[stands_R]]
     stays = train[~stands_R]
     if within_train:
-        columns_R3 = np.column_stack([texts_N2[stays], labels_N[stays]])
-        original_N[stays] = stays[same_in_columns(columns_R3)]
+        original_N[stays] = stays[same_in_columns(*texts_N2[stays].T, labels_N[stays])]
     rows_D, conflicts = _gone(original_N, exact_N, train_from)
     return Repeats(
         rows_D=rows_D,
@@ -94,20 +94,20 @@ def near_repeats(
     Returns:
         The rows that go.
     """
-    original_N = np.arange(len(whole.exact_N))
     known = whole if heads is None else heads
-    train = original_N[train_from:]
-    stands_R = known.normal_N[train] < train_from
-    standing = train[stands_R]
-    original_N[standing] = np.where(
-        known.exact_N[standing] < train_from, known.exact_N[standing], known.normal_N[standing]
-    )
-    stays = train[~stands_R]
+    stands_R = known.normal_N[train_from:] < train_from
+    stays = train_from + np.flatnonzero(~stands_R)
     first_R = _first_with_label(whole.normal_N, labels_N, stays)
     alike_R = first_R if heads is None else heads.normal_N[stays]
     others = np.flatnonzero(known.normal_N[:train_from] == np.arange(train_from))
+    forget(whole, heads, labels_N)
     pairs = near_pairs(shingles, np.append(others, np.unique(alike_R)), known.texts, spilled=spilled)
-    is_near_R = _near_before(pairs, len(original_N), train_from)[alike_R]
+    is_near_R = _near_before(pairs, len(known.normal_N), train_from)[alike_R]
+    original_N = np.arange(len(known.normal_N))
+    standing = train_from + np.flatnonzero(stands_R)
+    original_N[standing] = np.where(
+        known.exact_N[standing] < train_from, known.exact_N[standing], known.normal_N[standing]
+    )
     original_N[stays] = np.where(is_near_R >= 0, is_near_R, stays)
     stays, first_R = stays[is_near_R < 0], first_R[is_near_R < 0]
     firsts = np.unique(first_R)
@@ -180,7 +180,9 @@ def _set_first(original_N: IntArray, first_C: IntArray, second_C: IntArray) -> N
 
 def _first_with_label(group_N: IntArray, labels_N: HashArray, rows: IntArray) -> IntArray:
     """Return for each of some rows the first of them of its group and its label."""
-    return rows[same_in_columns(np.column_stack([group_N[rows].astype(np.uint64), labels_N[rows]]))]
+    columns_R = group_N[rows], labels_N[rows]
+    forget(group_N, labels_N)
+    return rows[same_in_columns(*columns_R)]
 
 
 def _gone(original_N: IntArray, group_N: IntArray, train_from: int) -> tuple[IntArray, int]:

@@ -80,28 +80,34 @@ def _mixed_blocks(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> Iterator[
         yield _Block(rows=slice(first, end), offsets_R1=offsets_R1, place_V=place_V, mixed_V=mixed_V)
 
 
-def same_in_columns(columns_NK: npt.NDArray[Any]) -> IntArray:
-    """Return for each row of numbers the first equal one: itself, if no earlier one is equal (N)."""
-    rows, width = columns_NK.shape
-    digests_N = columns_NK[:, 0].astype(np.uint64)
-    for column in range(1, width):
-        digests_N = mixed(digests_N * GOLDEN + columns_NK[:, column])
-    return same_rows(np.ascontiguousarray(columns_NK).ravel(), np.arange(rows + 1) * width, digests_N=digests_N)
+def same_in_columns(*columns: npt.NDArray[Any]) -> IntArray:
+    """Return for each row of one or more columns of integers the first equal one: itself, if no earlier one is (N)."""
+    digests_N = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column_N in columns:
+        digests_N *= GOLDEN
+        digests_N += column_N.astype(np.uint64)
+        digests_N = mixed(digests_N)
+    first_N = first_with_same(digests_N)
+
+    def values_of(rows_R: IntArray) -> tuple[npt.NDArray[Any], IntArray]:
+        values_R = np.stack([column_N[rows_R].astype(np.uint64) for column_N in columns], axis=1)
+        return values_R.ravel(), np.full(len(rows_R), len(columns))
+
+    verify(first_N, np.broadcast_to(np.int64(len(columns)), len(first_N)), values_of)
+    return first_N
 
 
-def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:
+def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> IntArray:
     """Return for each row the first row with the same values: itself, if no earlier one has them.
 
     Args:
         values_V: Integers of all rows, one row after the other.
         offsets_N1: Row i has values [i] to [i + 1].
-        digests_N: Digests of the rows, if they are known. Equal rows must have equal ones; all others are
-            compared value by value.
 
     Returns:
         The first equal row of each (N).
     """
-    first_N = first_with_same(row_digests(values_V, offsets_N1) if digests_N is None else digests_N)
+    first_N = first_with_same(row_digests(values_V, offsets_N1))
 
     def values_of(rows_R: IntArray) -> tuple[npt.NDArray[Any], IntArray]:
         sizes_R = offsets_N1[rows_R + 1] - offsets_N1[rows_R]

@@ -28,6 +28,10 @@ class Shingles:
         """Shingles of each text."""
         return np.diff(self.offsets_P1)
 
+    def sizes_of(self, texts_Q: IntArray) -> IntArray:
+        """Return the shingles of some texts (Q)."""
+        return self.offsets_P1[texts_Q + 1] - self.offsets_P1[texts_Q]
+
 
 def hash_bits(texts: int) -> int:
     """Return the bits of a shingle's hash that this number of texts leaves of 63: 39 of ten million texts."""
