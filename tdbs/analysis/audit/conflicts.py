@@ -9,7 +9,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.duplicates.mixing import HashArray
 
-# Shapes: N samples of all splits, R some of them.
+# Shapes: N samples of all splits, R some of them, G groups of samples with one text.
 
 _SHOWN_PAIRS = 10  # of rows, in a fix
 _SEVERAL_ANSWERS: tuple[TaskKind, ...] = ("question_answering", "seq2seq")  # where two labels may both be right
@@ -23,12 +23,12 @@ def conflict_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
         if not contents.is_labelled[split]:
             continue
         rows = np.arange(*contents.slice_of(split).indices(len(normal_N))[:2])
-        rows_R, others_R = _conflicts(normal_N, contents.label_digests_N, rows)
+        rows_R, others_R = conflicting(normal_N, contents.label_digests_N, rows)
         if len(rows_R):
             found.append(_conflict(contents, "conflicts", split, rows_R, others_R, "in the split"))
         if split > 0 and contents.has_train and contents.is_labelled[0]:
             both = np.concatenate([np.arange(contents.rows_of(0)), rows])
-            rows_R, others_R = _conflicts(normal_N, contents.label_digests_N, both, only_after=rows[0])
+            rows_R, others_R = conflicting(normal_N, contents.label_digests_N, both, only_after=rows[0])
             if len(rows_R):
                 found.append(_conflict(contents, "conflicts_with_train", split, rows_R, others_R, "in train"))
     return found
@@ -51,32 +51,27 @@ def read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
     )
 
 
-def _conflicts(
+def conflicting(
     group_N: IntArray, labels_N: HashArray, rows: IntArray, *, only_after: int = 0
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows whose group has another label too (R), and a row of the group with another one (R).
+    """Return the rows whose group has another label too (R), ascending, and the first row of the group with one (R).
 
     With `only_after`, only rows from there on, and others before it.
     """
+    others_end = only_after or len(group_N)
     order = rows[np.argsort(group_N[rows], kind="stable")]
     group_R, label_R = group_N[order], labels_N[order]
     head_R = np.append(True, group_R[1:] != group_R[:-1])
     number_R = np.cumsum(head_R) - 1
     first_R = order[head_R][number_R]
     differs_R = label_R != labels_N[first_R]
-    if only_after:
-        mask_R = differs_R & (order >= only_after) & (first_R < only_after)
-        return _by_row(order[mask_R], first_R[mask_R])
-    mixed_R = np.bincount(number_R, weights=differs_R)[number_R] > 0
-    differing_R = np.zeros(int(head_R.sum()), dtype=np.int64)
-    differing_R[number_R[differs_R][::-1]] = order[differs_R][::-1]  # the first that differs from the group's first
-    other_R = np.where(differs_R, first_R, differing_R[number_R])
-    return _by_row(order[mixed_R], other_R[mixed_R])
-
-
-def _by_row(rows_R: IntArray, others_R: IntArray) -> tuple[IntArray, IntArray]:
-    order = np.argsort(rows_R, kind="stable")
-    return rows_R[order], others_R[order]
+    seconds = np.flatnonzero(differs_R & (order < others_end))[::-1]
+    second_G = np.full(int(head_R.sum()), -1)  # the first row that differs from the group's first
+    second_G[number_R[seconds]] = order[seconds]
+    other_R = np.where(differs_R, first_R, second_G[number_R])
+    kept = np.flatnonzero((order >= only_after) & (other_R >= 0) & (other_R < others_end))
+    kept = kept[np.argsort(order[kept])]
+    return order[kept], other_R[kept]
 
 
 def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str) -> Finding:

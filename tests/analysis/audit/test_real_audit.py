@@ -101,6 +101,16 @@ def test_conflicts_are_those_of_a_dict(found: Audit, task: str, rows: dict[str, 
         assert counts(found).get(("conflicts", split), 0) == sum(len(labels[form]) > 1 for form in forms)
 
 
+def test_conflicts_with_train_are_those_of_a_dict(found: Audit, task: str, rows: dict[str, list[dict[str, Any]]]):
+    """Each row of validation counts whose letters and digits come in train with another label than its own."""
+    labels: dict[Hashable, set[Any]] = defaultdict(set)
+    for form, row in zip(forms_of(task, rows["train"]), rows["train"], strict=True):
+        labels[form].add(row["label"])
+    held = zip(forms_of(task, rows["validation"]), rows["validation"], strict=True)
+    expected = sum(bool(labels[form] - {row["label"]}) for form, row in held if any(form))
+    assert counts(found).get(("conflicts_with_train", "validation"), 0) == expected
+
+
 def test_examples_name_rows_of_the_source(found: Audit, rows: dict[str, list[dict[str, Any]]]):
     """Row numbers, from 1, lead to the source: an exact duplicate's text is that of the row it repeats."""
     kinds = ("exact_duplicates", "leaks")
