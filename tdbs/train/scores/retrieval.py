@@ -1,7 +1,8 @@
 """Metrics of embeddings and rerankers, by torchmetrics: how near the positive of a query is among other texts.
 
 Embeddings: each distinct query of the split searches all distinct positives and negatives of the split by cosine; all
-its positives are relevant. Rerankers: each query ranks its own candidates. Metrics are means over queries.
+its positives are relevant. It does not find its own text, unless that is a positive of it. Rerankers: each query ranks
+its own candidates. Metrics are means over queries.
 """
 
 from collections.abc import Iterator
@@ -56,6 +57,8 @@ def _searches(normal_UE: torch.Tensor, groups: SequenceGroups) -> Iterator[Ranki
         block_G = queries_A[first : first + _QUERIES_AT_ONCE]
         scores_GD = normal_UE[torch.from_numpy(block_G)] @ documents_DE.T
         relevant_GD = _relevant(query_N - first, positive_N, queries=len(block_G), documents=len(documents_D))
+        itself_GD = torch.from_numpy(block_G[:, None] == documents_D)
+        scores_GD.masked_fill_(itself_GD & ~relevant_GD, -torch.inf)
         yield from zip(scores_GD, relevant_GD, strict=True)
 
 
