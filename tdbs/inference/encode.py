@@ -82,6 +82,7 @@ def _encoded(rows: RowBlock, checkpoint: Checkpoint, pattern: WordPattern | None
             samples.pairs,
             pattern,
             lone_space_id=checkpoint.tokenizer.backend.token_to_id("▁"),
+            special_ids=checkpoint.tokenizer.special_ids,
             rows_N=samples.rows_S if samples.sequences_S is None else None,
             protected_T=samples.protected_T,
         )

@@ -55,6 +55,7 @@ def annotated_table(
         samples.pairs,
         pattern,
         lone_space_id=tokenizer.backend.token_to_id("▁"),
+        special_ids=tokenizer.special_ids,
         rows_N=samples.rows_S if samples.sequences_S is None else None,
         protected_T=samples.protected_T,
     )

@@ -106,6 +106,33 @@ def test_a_part_of_the_list_matches_as_the_oracle_says(words, text):
     assert found(text, words) == reference.droppable_matches(text, words)
 
 
+ABBREVIATED = [*PAPER_STOPWORDS, "etc.", "e.g.", "u.s.", ".net", "c++", "+", "..", "(it)", "’tis", "'", "x-"]
+
+
+@given(
+    st.sets(st.sampled_from(ABBREVIATED)),
+    st.lists(st.sampled_from([*ABBREVIATED, " ", "  ", "a", "ß", "́", "-"]), max_size=12).map("".join),
+)
+@examples(1500)
+def test_a_mark_in_a_word_of_the_list_is_part_of_it(words, text):
+    """As the oracle says: "etc." and "." do not overlap, nor do any others."""
+    assert found(text, words) == reference.droppable_matches(text, words)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cats etc. and", [(5, 9)]),
+        ("cats etc.. and", [(5, 9), (9, 10)]),
+        ("etc", []),
+        ("a . etc.", [(2, 3), (4, 8)]),
+        ("e.g. x.", [(0, 4), (6, 7)]),
+    ],
+)
+def test_abbreviations_by_hand(text, expected):
+    assert found(text, ["etc.", "e.g.", "."]) == expected
+
+
 def test_case_and_apostrophe_of_the_list_do_not_matter():
     assert found("It’s", {"IT’S"}) == found("IT'S", {"it's"}) == [(0, 4)]
 

@@ -33,7 +33,14 @@ def found_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length=128
     """Return the product's spans of every row, as (first token, tokens)."""
     first, second = pa.array(texts, pa.string()), None if pairs is None else pa.array(pairs, pa.string())
     block = tokenize_block(tokenizer, first, second, max_length=max_length)
-    spans = find_spans(block, first, second, PATTERN, lone_space_id=tokenizer.backend.token_to_id("▁"))
+    spans = find_spans(
+        block,
+        first,
+        second,
+        PATTERN,
+        lone_space_id=tokenizer.backend.token_to_id("▁"),
+        special_ids=tokenizer.special_ids,
+    )
     flat = list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
     bounds = spans.span_offsets_N1.tolist()
     return [flat[first:last] for first, last in pairwise(bounds)]
@@ -131,7 +138,7 @@ def test_a_token_that_reaches_over_the_edge_of_a_match_is_kept():
         None,
         max_length=9,
     )
-    spans = find_spans(block, pa.array(["it! of"]), None, PATTERN, lone_space_id=None)
+    spans = find_spans(block, pa.array(["it! of"]), None, PATTERN, lone_space_id=None, special_ids=())
     assert (spans.starts_W.tolist(), spans.sizes_W.tolist()) == ([1], [1])
 
 
@@ -161,7 +168,7 @@ def spans_of_tokens(text: str, offsets: list[tuple[int, int]], lone: list[bool])
         ends_T=np.array([end for _, end in offsets], dtype=np.int64),
         segment_starts_N=None,
     )
-    spans = find_spans(block, pa.array([text], pa.string()), None, PATTERN, lone_space_id=LONE)
+    spans = find_spans(block, pa.array([text], pa.string()), None, PATTERN, lone_space_id=LONE, special_ids=())
     return list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
 
 

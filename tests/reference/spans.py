@@ -89,20 +89,26 @@ def droppable_matches(text: str, words: Collection[str]) -> list[tuple[int, int]
         # folding shortens nothing but I and its dot, in Turkish: no slice longer than this can match
         longest = max(longest, len(entry) * (2 if turkish else 1))
 
+    lettered = {entry for entry in listed if any(is_letter_or_digit(character) for character in entry)}
     matches: list[tuple[int, int]] = []
-    start = 0
-    while start < len(text):
-        found_end = None
-        for end in range(min(start + longest, len(text)), start, -1):  # the longest slice first
-            if fold(text[start:end], turkish=turkish) in listed and neighbours_allow(text, start, end):
-                found_end = end
-                break
-        if found_end is None:
-            start += 1
-        else:
-            matches.append((start, found_end))
-            start = found_end
-    return matches
+    taken: set[int] = set()
+    for kind in (lettered, listed - lettered):  # a mark in a word is part of the word
+        start = 0
+        while start < len(text):
+            found_end = None
+            for end in range(min(start + longest, len(text)), start, -1):  # the longest slice first
+                is_listed = fold(text[start:end], turkish=turkish) in kind
+                if is_listed and taken.isdisjoint(range(start, end)) and neighbours_allow(text, start, end):
+                    found_end = end
+                    break
+            if found_end is None:
+                start += 1
+            else:
+                matches.append((start, found_end))
+                start = found_end
+        for match in matches:
+            taken.update(range(*match))
+    return sorted(matches)
 
 
 def without_leading_whitespace(text: str, offsets: tuple[int, int]) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from functools import cache
 
 import numpy as np
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, ragged_positions
 
 # Shapes: C characters of a text.
 
@@ -35,36 +35,41 @@ class WordPattern:
     marks: re.Pattern[str]
     is_turkish: bool
     has_spaces: bool  # whether a word contains spaces, and so spans spaces of a text
+    shared: str  # characters of marks that words contain too, as in "etc."
 
 
 def compile_words(words: Collection[str]) -> WordPattern:
     """Compile a list of words and punctuation marks, in any order and case."""
     is_turkish = any("ı" in word for word in words)
     folded = sorted({fold(word, is_turkish=is_turkish) for word in words}, key=lambda word: (-len(word), word))
-    lettered = [re.escape(word) for word in folded if re.search(_LETTER_OR_DIGIT, word)]
-    marks = [re.escape(word) for word in folded if not re.search(_LETTER_OR_DIGIT, word)]
+    lettered = [word for word in folded if re.search(_LETTER_OR_DIGIT, word)]
+    marks = [word for word in folded if not re.search(_LETTER_OR_DIGIT, word)]
     other = rf"['\-\u2010\u2011{combining_marks()}]"  # U+2010 and U+2011 are hyphens too
     before, after = rf"(?<!\w)(?<!{other})", rf"(?!\w)(?!{other})"  # \w first: it is cheap and mostly decides
+    any_word = "|".join(map(re.escape, lettered))
     # Of each mark, longest first: it may follow a letter or digit, or precede one, but not both.
-    alone = [f"(?<!{_LETTER_OR_DIGIT}){mark}|{mark}(?!{_LETTER_OR_DIGIT})" for mark in marks]
+    any_mark = "|".join(f"(?<!{_LETTER_OR_DIGIT}){mark}|{mark}(?!{_LETTER_OR_DIGIT})" for mark in map(re.escape, marks))
     return WordPattern(
-        words=re.compile(f"{_first_of(lettered)}{before}(?:{'|'.join(lettered)}){after}") if lettered else _NEVER,
-        marks=re.compile(f"{_first_of(marks)}(?:{'|'.join(alone)})") if marks else _NEVER,
+        words=re.compile(f"{_first_of(lettered)}{before}(?:{any_word}){after}") if lettered else _NEVER,
+        marks=re.compile(f"{_first_of(marks)}(?:{any_mark})") if marks else _NEVER,
         is_turkish=is_turkish,
         has_spaces=any(re.search(r"\s", word) for word in words),
+        shared="".join(sorted(set("".join(marks)) & set("".join(lettered)))),
     )
 
 
 def find_droppable(text: str, pattern: WordPattern) -> tuple[IntArray, IntArray]:
     """Return starts and ends (characters, half-open) of all droppable words of a text, in order.
 
-    Words and marks never overlap, so the two scans do not need to know of each other. Marks are looked up in the
-    text as it is, words in the folded text, whose positions are mapped back.
+    Marks are looked up in the text as it is, but for ’, words in the folded text, whose positions are mapped back. A
+    mark in a word, as in "etc.", is part of the word.
     """
     word_spans = _spans(pattern.words, fold(text, is_turkish=pattern.is_turkish))
     if not text.isascii():
         word_spans = _origins(text, is_turkish=pattern.is_turkish)[word_spans]
-    spans = np.concatenate([word_spans, _spans(pattern.marks, text)])
+    marked = text.replace("’", "'")
+    outside = _without(marked, word_spans, pattern.shared) if pattern.shared else marked
+    spans = np.concatenate([word_spans, _spans(pattern.marks, outside)])
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     return spans[:, 0], spans[:, 1]
 
@@ -105,9 +110,17 @@ def _origins(text: str, *, is_turkish: bool) -> IntArray:
     return np.append(np.repeat(np.arange(len(codes_C)), widths_C), len(codes_C))
 
 
-def _first_of(escaped: Collection[str]) -> str:
+def _without(text: str, word_spans: IntArray, characters: str) -> str:
+    """Return a text with NUL, which is in no list, in place of some characters of its words."""
+    codes_C = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).copy()
+    inside = ragged_positions(word_spans[:, 0], np.diff(word_spans, axis=1).ravel())
+    codes_C[inside[np.isin(codes_C[inside], [ord(each) for each in characters])]] = 0
+    return codes_C.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _first_of(words: Collection[str]) -> str:
     """Return the condition that a match begins as one of the words does: it is cheap, and most places fail it."""
-    firsts = {word[: 1 + word.startswith("\\")] for word in escaped}
+    firsts = {re.escape(word[0]) for word in words}
     return f"(?=[{''.join(sorted(firsts))}])"
 
 

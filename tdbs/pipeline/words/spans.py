@@ -39,20 +39,25 @@ def find_spans(
     pattern: WordPattern,
     *,
     lone_space_id: int | None,
+    special_ids: Sequence[int],
     rows_N: IntArray | None = None,
     protected_T: BoolArray | None = None,
 ) -> DroppableSpans:
     """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
 
     `rows_N` says which row's texts a sample is from, if several windows share a row. A word with a protected token
-    (of an answer, an entity, a prefix) is not droppable. Where samples were put together from chunks, words are looked
-    for once in each distinct chunk: a space does not count as a neighbour, so no word depends on the chunk before.
+    (of an answer, an entity, a prefix) is not droppable, and neither is one with a special token. Where samples were
+    put together from chunks, words are looked for once in each distinct chunk: a space does not count as a neighbour,
+    so no word depends on the chunk before.
     """
     if block.chunks is not None and not pattern.has_spaces:
         spans = _spans_of_chunks(block.chunks, len(block.token_offsets_N1) - 1, pattern, lone_space_id)
     else:
         second = None if pairs is None else pairs.to_pylist()
         spans = _spans_of_texts(block, texts.to_pylist(), second, pattern, lone_space_id, rows_N)
+    written_T = np.isin(block.input_ids_T, special_ids) & (block.segments_T != NO_SEGMENT)  # special, in a text
+    if written_T.any():
+        protected_T = written_T if protected_T is None else protected_T | written_T
     return spans if protected_T is None else _unprotected(spans, block, protected_T)
 
 
