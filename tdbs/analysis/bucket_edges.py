@@ -9,12 +9,10 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.planning.batching import epoch_caps
-from tdbs.train.planning.edges import AUTO, BatchCosts, predicted_cost, width_of, worthwhile_edges
+from tdbs.train.planning.edges import AUTO, BatchCosts, predicted_cost, width_costs, width_of, worthwhile_edges
 from tdbs.train.planning.strategies import Strategy
 
 # Shapes: L1 = max_length + 1, E edges.
-
-_WIDEST = 64  # lengths of the widest buckets that are compared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +70,7 @@ def predict_edges(
     counts_L1 = np.pad(counts_L1, (0, max_length + 1 - len(counts_L1)))
     caps_L1 = epoch_caps(strategy, max_length=max_length, epoch=epoch)
     edges_E = worthwhile_edges(counts_L1, caps_L1, costs, rbm=rbm)
-    fixed = {
-        width: predicted_cost(counts_L1, bucket_edges(max_length, width), caps_L1, costs, rbm=rbm)
-        for width in range(1, min(_WIDEST, max_length) + 1)
-    }
+    fixed = width_costs(counts_L1, caps_L1, costs, rbm=rbm)
     best = max(fixed, key=lambda width: (-fixed[width], width))
     return edges_E, PredictedEdges(
         buckets=len(edges_E) - 1,

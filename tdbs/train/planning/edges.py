@@ -13,12 +13,12 @@ up. What nothing fills up is the last batch, of a shape of its own. Without merg
 
 Dynamic programming finds the edges: the cheapest way to bucket the samples up to some length ends in some bucket, and
 those below it are bucketed in their own cheapest way. How many samples wait for the next bucket depends on the buckets
-before it only if caps differ. With one cap, and without merging, the result is the minimum over all edges. Otherwise
-those wait that the cheapest way leaves. The search takes time in the square of the lengths that there are; above
-`MOST_LENGTHS` of them, edges are between groups of lengths.
+before it only if caps differ. With one cap, and without merging, the result is the minimum over all edges behind
+lengths that samples have. Otherwise those wait that the cheapest way leaves. The search takes time in the square of the
+lengths that there are; above `MOST_LENGTHS` of them, edges are between groups of lengths.
 
-A bucket for each length has no padding but in merged batches. If the edges found save less than 0.1 % over these,
-`worthwhile_edges` returns them. Lengths are those before TokenDrop, and targets do not count.
+A bucket for each length has no padding but in merged batches. If no width costs less and the edges found save less
+than 0.1 % over these, `worthwhile_edges` returns them. Lengths are those before TokenDrop, and targets do not count.
 """
 
 from collections.abc import Mapping
@@ -39,6 +39,7 @@ from tdbs.train.planning.profile_file import Profile
 
 AUTO = "auto"  # instead of a width
 MOST_LENGTHS = 512
+WIDEST = 64  # of the widths that chosen edges are compared with
 SHAPE_TOKENS = 64.0  # what the first call of a shape costs beyond later ones, in tokens (docs/decisions.md)
 _WORTH = 0.001  # share of the cost that edges must save over a bucket for each length
 _DIGITS = 18  # of a number that is read; no width is larger
@@ -117,14 +118,31 @@ def cheapest_edges(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *,
 
 
 def worthwhile_edges(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> IntArray:
-    """Return the cheapest edges, or a bucket for each length unless that costs at least 0.1 % more.
+    """Return edges that cost no more than those of any width up to `WIDEST`, by `predicted_cost`.
 
-    Expected widths are off by some hundredths of a percent, and buckets of one length hardly depend on chance. Their
-    cost is compared if there are at most `MOST_LENGTHS` lengths.
+    They are the cheapest that the search finds, or those of the cheapest width where caps that differ hide these from
+    it. A bucket for each length is taken if it is the cheapest width and costs less than 0.1 % more than the edges
+    found: expected widths are off by some hundredths of a percent, and buckets of one length hardly depend on chance.
+    Widths are compared if there are at most `MOST_LENGTHS` lengths.
     """
     found = _search(counts_L1, caps_L1, costs, rbm=rbm)
-    is_worth_it = found.cost <= found.single_cost * (1 - _WORTH) or np.count_nonzero(counts_L1) > MOST_LENGTHS
-    return found.edges_E if is_worth_it else bucket_edges(len(counts_L1) - 1, 1)
+    is_near = found.single_cost * (1 - _WORTH) < found.cost
+    differ = bool((caps_L1 != caps_L1[0]).any())
+    if np.count_nonzero(counts_L1) > MOST_LENGTHS or not (is_near or differ):
+        return found.edges_E
+    of_widths = width_costs(counts_L1, caps_L1, costs, rbm=rbm)
+    width, cost = min(of_widths.items(), key=lambda each: each[1])  # of several the narrowest
+    is_chosen = is_near if width == 1 else cost < found.cost
+    return bucket_edges(len(counts_L1) - 1, width) if is_chosen else found.edges_E
+
+
+def width_costs(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> dict[int, float]:
+    """Return `predicted_cost` of the edges of each width up to `WIDEST`."""
+    max_length = len(counts_L1) - 1
+    return {
+        width: predicted_cost(counts_L1, bucket_edges(max_length, width), caps_L1, costs, rbm=rbm)
+        for width in range(1, min(WIDEST, max_length) + 1)
+    }
 
 
 def predicted_cost(counts_L1: IntArray, edges_E: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> float:
