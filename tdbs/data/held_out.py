@@ -99,7 +99,8 @@ def _whole_groups(
         named: What an error says of a single context.
     """
     by_context_U = rows_by_group(contexts_U, fraction, where=where, **named)
-    missed, wanted = [], len(contexts_U) * fraction
+    missed: list[str] = []
+    wanted = len(contexts_U) * fraction
     for groups_U, what in ways:
         if groups_U is None:
             continue
