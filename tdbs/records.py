@@ -93,9 +93,9 @@ def opened(path: Path, form: Form, *, named: str | None = None) -> Iterator[IO[b
 
 
 def read_text(path: Path, form: Form, *, named: str | None = None, most: int = MOST_BYTES) -> str:
-    """Return the text of a file in UTF-8. Raises the form's error."""
+    """Return the text of a file in UTF-8, without the mark by which some editors begin it. Raises the form's error."""
     try:
-        return read_bytes(path, form, named=named, most=most).decode("utf-8")
+        return read_bytes(path, form, named=named, most=most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise form.unreadable(named or str(path), reason_of(error)) from error
 
@@ -160,7 +160,7 @@ def json_of(text: str | bytes, form: Form, *, named: str) -> Any:
 def read_toml(path: Path, form: Form, *, named: str | None = None) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises the form's error."""
     try:
-        text = read_text(path, form, named=named).removeprefix("\ufeff")  # some editors mark UTF-8 by it
+        text = read_text(path, form, named=named)
         found = tomllib.loads(text, parse_float=_finite)
         _check_nesting(found)
         return found

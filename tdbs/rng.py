@@ -38,6 +38,7 @@ class RandomPurpose(IntEnum):
     SWEEP_TRIAL = 15
     STRATA = 16
     DATA_DIET = 17
+    TRAIN_FIT = 18
 
 
 def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:

@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,8 @@ _ConfigOption = Annotated[
 ]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+_WRITTEN = ("out", "html", "rows")  # options that name what a command writes
+
 # Packages below fsspec whose errors are not OSErrors: no credentials, no answer.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
@@ -54,6 +56,7 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
     def command(*, debug: bool, config: Path | None, **arguments: Any) -> None:  # noqa: ARG001  (take_config read it)
         escape_unencodable()
         try:
+            _refuse_stdout(arguments)
             with notices_said():
                 function(**arguments)
         except TdbsError as error:
@@ -95,6 +98,16 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), config, debug])  # type: ignore[attr-defined]  # functools has no type for it
     command.__annotations__ = {**function.__annotations__, "config": _ConfigOption, "debug": _DebugOption}
     return command
+
+
+def _refuse_stdout(arguments: Mapping[str, object]) -> None:
+    """Refuse - as the name of what a command writes: it reads stdin by that name, and only prints to stdout."""
+    for name in _WRITTEN:
+        if str(arguments.get(name)) == "-":
+            raise ConfigError(
+                f"--{name} takes a path, and - would be a file or folder of that name, not stdout.",
+                next_step=f"Pass another name after --{name}.",
+            )
 
 
 def shown_command() -> str:

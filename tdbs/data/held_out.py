@@ -3,10 +3,12 @@
 If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
 by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
 contexts allow. If a column names the document of each context, whole documents are drawn, unless that would miss the
-fraction by half or more. Rows of one query are drawn together in the same way, and with them rows that share a positive
-with any of these. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does
-the first row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the
-places of multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
+fraction by half or more. Rows of one query are drawn together in the same way, and with them rows that have any of
+their texts as query or positive. If too many rows share a text, rows of one query or of one positive are drawn
+together; if that misses the fraction, too, rows of one query are. Other rows are drawn at random. Rows of a class that
+has one or two stay in train, and so does the first row of a class that was drawn whole: a class that train lacks could
+not be scored. Columns of 0 and 1 and the places of multi-hot lists are classes too: their rows are those with a 1.
+Memory: an integer a label or a context.
 """
 
 from collections.abc import Sequence
@@ -53,13 +55,18 @@ def draw(
         drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
         rare = tuple(task.classes[index] for index in rare_C)
     elif task.kind == "question_answering":
-        unfit = f"--validation {fraction}: contexts are held out, not whole documents: '{DOCUMENT}' has too few."
-        drawn_U, is_fit = _whole_groups(values, fraction, where)
-        notes += [] if is_fit else [unfit]
+        unfit = f"contexts are held out, not whole documents: '{DOCUMENT}' has too few."
+        ways = [(values.documents(), unfit)]
+        drawn_U, untrue = _whole_groups(ways, values.codes()[0], fraction, where)
+        notes += [f"--validation {fraction}: {each}" for each in untrue[-1:]]
     elif task.is_grouped and not task.columns.labels:
-        unfit = f"--validation {fraction}: a positive may be on both sides: too many queries share one."
-        drawn_U, is_fit = _whole_groups(values, fraction, where, one="All rows of {where} have one query")
-        notes += [] if is_fit else [unfit]
+        ways = [
+            (values.texts(), "a query may be a positive on the other side: too many rows share a text."),
+            (values.documents(), "a positive may be on both sides: too many rows share a text."),
+        ]
+        one = "All rows of {where} have one query"
+        drawn_U, untrue = _whole_groups(ways, values.codes()[0], fraction, where, one=one)
+        notes += [f"--validation {fraction}: {each}" for each in untrue[-1:]]
     else:
         drawn_U = held_out_rows(len(rows_U), fraction)
         if task.kind in ("token_classification", "multi_label"):
@@ -78,21 +85,31 @@ def draw(
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
 
 
-def _whole_groups(values: RowValues, fraction: float, where: str, **named: str) -> tuple[IntArray, bool]:
-    """Return places of rows that are drawn with all others of their document, else of their context.
+def _whole_groups(
+    ways: Sequence[tuple[IntArray | None, str]], contexts_U: IntArray, fraction: float, where: str, **named: str
+) -> tuple[IntArray, list[str]]:
+    """Return places of rows that are drawn with all others of their group, and what is not so of the ways before.
 
-    Also whether documents, if they are known, fit the fraction. `named` is what an error says of a single context.
+    Args:
+        ways: Groups of rows, the best first, each with what to say if it misses the fraction by half or more; None:
+            groups that are unknown.
+        contexts_U: The groups that are drawn if all miss it.
+        fraction: Share of the rows to draw.
+        where: The file, for an error.
+        named: What an error says of a single context.
     """
-    contexts_U, documents_U = values.codes()[0], values.documents()
     by_context_U = rows_by_group(contexts_U, fraction, where=where, **named)
-    if documents_U is None:
-        return by_context_U, True
-    if documents_U.any():
-        drawn_U = rows_by_group(documents_U, fraction, where=where, **named)
-        wanted = len(contexts_U) * fraction
-        if abs(len(drawn_U) - wanted) < wanted / 2:
-            return drawn_U, True
-    return by_context_U, False
+    missed: list[str] = []
+    wanted = len(contexts_U) * fraction
+    for groups_U, what in ways:
+        if groups_U is None:
+            continue
+        if groups_U.any():
+            drawn_U = rows_by_group(groups_U, fraction, where=where, **named)
+            if abs(len(drawn_U) - wanted) < wanted / 2:
+                return drawn_U, missed
+        missed.append(what)
+    return by_context_U, missed
 
 
 def _held_classes(values: RowValues, task: Task, labels: Sequence[SourceColumn]) -> tuple[IntArray, IntArray]:

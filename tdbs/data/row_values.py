@@ -1,7 +1,7 @@
 """Which rows have which labels, contexts or documents: what must be known before a fraction is held out.
 
 For each row integers are kept, not the values. Shapes: U rows that can be used, E pairs of a row and a class that it
-has, G groups.
+has, C contexts, V contexts and documents.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
 from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
+from tdbs.data.connected import connected
 from tdbs.data.content import is_list
 from tdbs.data.labels.hot import is_hot
 from tdbs.data.labels.several import flags_that_hold
@@ -75,13 +76,31 @@ class RowValues:
         """Return the document of each context, a number; contexts of two documents make them one. None: unknown."""
         if self._documents is None:
             return None
-        contexts_U, named_U = self.codes()[0], self._documents.codes()[0]
-        found_U = named_U
-        while True:
-            joined_U = _least_of(_least_of(found_U, contexts_U), named_U)
-            if (joined_U == found_U).all():
-                return np.unique(found_U, return_inverse=True)[1]
-            found_U = joined_U
+        documents = len(self._documents._codes)
+        return self._joined(documents + np.arange(len(self._codes)))
+
+    def texts(self) -> IntArray | None:
+        """Return the group of each row, a number: rows that share a context or document, one as the other, too.
+
+        It differs from `documents` where a text is a context in one row and a document in another, as texts of pairs
+        in both directions are. None: documents are unknown.
+        """
+        if self._documents is None:
+            return None
+        of_documents = self._documents._codes
+        others = range(len(of_documents), len(of_documents) + len(self._codes))
+        nodes = [of_documents.get(key, other) for key, other in zip(self._codes, others, strict=True)]
+        return self._joined(np.array(nodes, dtype=np.int64))
+
+    def _joined(self, node_C: IntArray) -> IntArray:
+        """Return the component of each row (U), in order of first rows; documents are the first nodes, contexts these.
+
+        Each row joins its document and its context.
+        """
+        documents_U = np.empty(0, dtype=np.int64) if self._documents is None else self._documents.codes()[0]
+        nodes = int(max(documents_U.max(initial=-1), node_C.max(initial=-1))) + 1
+        root_V = connected(documents_U, node_C[self.codes()[0]], nodes=nodes)
+        return np.unique(root_V[documents_U], return_inverse=True)[1]
 
     def rows(self) -> IntArray:
         """Return all rows, in order."""
@@ -128,13 +147,6 @@ class RowValues:
         encoded = texts.dictionary_encode()
         known = [self._codes.setdefault(key(text), len(self._codes)) for text in encoded.dictionary.to_pylist()]
         self._found.append((np.array(known, dtype=np.int64)[encoded.indices.to_numpy()], rows_N))
-
-
-def _least_of(values_U: IntArray, groups_U: IntArray) -> IntArray:
-    """Return for each row the least value of its group's rows."""
-    least_G = np.full(groups_U.max(initial=0) + 1, np.iinfo(np.int64).max)
-    np.minimum.at(least_G, groups_U, values_U)
-    return least_G[groups_U]
 
 
 def _digest(text: str) -> str:

@@ -206,7 +206,7 @@ def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) ->
         numbers, texts, size = [], [], 0
         for number, line in enumerate(stdin):
             try:
-                text = line.decode("utf-8").rstrip("\r\n")
+                text = line.decode("utf-8" if number else "utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 if bad is None:
                     raise undecodable_line("stdin", number + 1, error) from error

@@ -25,6 +25,7 @@ TRACKED_FOLDER = "tensorboard"
 EVALUATIONS_FOLDER = "evaluations"  # results of `tdbs evaluate`
 SAMPLES_FOLDER, SCORES_NAME = "samples", "scores.parquet"  # of each epoch; result of `tdbs score`
 SOURCE_OF_SCORES = b"tdbs_source"  # key of that file's metadata: hash of the contents that the dataset is made of
+ACCURACY_OF_SCORES = b"tdbs_train_accuracy"  # another one: share of the labels that the run predicts at the end
 LEARNED_WORDS_NAME = "learned_words.txt"  # droppable words, by tdbs prepare --stopwords learned:RUN
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
 _OURS = (

@@ -42,6 +42,7 @@ def test_a_summary_is_that_of_a_loop_over_samples(epochs):
     found = summarize(map(record_of, epochs), rows=6)
     samples = sorted({sample for epoch in epochs for sample in epoch})
     assert found.sample_ids_M.tolist() == samples
+    assert found.ends_whole == (sorted(epochs[-1]) == samples)
     for place, sample in enumerate(samples):
         margins = [epoch[sample] for epoch in epochs if sample in epoch]
         right = [margin > 0 for margin in margins]
@@ -97,8 +98,7 @@ def test_how_well_a_run_knows_its_labels():
     """Near chance: it avoids less than a fifth of the errors of always answering the largest class, here 60 %."""
     labels = np.array([0] * 60 + [1] * 40)
     for right, near_chance in ((50, True), (67, True), (68, False), (100, False)):
-        predicted = np.where(np.arange(100) < right, labels, 1 - labels)
-        found = train_fit(labels, predicted)
+        found = train_fit(labels, right / 100)
         assert (found.accuracy, found.largest_class, found.near_chance) == (right / 100, 0.6, near_chance)
 
 
@@ -123,6 +123,40 @@ def test_the_fit_is_that_of_the_last_epoch(run):
     rows = pq.read_table(found.scores).to_pylist()
     assert found.train_fit.accuracy == pytest.approx(sum(row["label"] == row["predicted"] for row in rows) / 200)
     assert found.train_fit.largest_class == max(sum(row["label"] == label for row in rows) for label in (0, 1)) / 200
+
+
+DIET = {"model": "tiny", "data_diet": 0.8, "epochs": 5, "precision": "fp32", "dropout": 0.0}
+
+
+@pytest.mark.parametrize(("rate", "near_chance"), [(1e-30, True), (5e-3, False)], ids=["chance", "learned"])
+def test_the_fit_of_a_data_diet_is_that_of_the_trained_model(rate, near_chance, dataset, tmp_path):
+    """Later epochs lack the samples that were right by chance, and the scores of these are of the first epoch."""
+    run = Path(tdbs.train(dataset, out=tmp_path / "run", lr=rate, seed=2, **DIET).run)
+    found = score(run)
+    assert (found.source, found.train_fit.near_chance) == ("epochs", near_chance)
+    severity = [
+        each.severity for each in tdbs.audit(dataset, scores=run).findings if each.kind == "likely_label_errors"
+    ]
+    assert severity == ["note" if near_chance else "warning"]
+    shutil.rmtree(run / "samples")
+    of_model = pq.read_table(score(run).scores)
+    right = of_model["label"].to_numpy() == of_model["predicted"].to_numpy()
+    assert found.train_fit.accuracy == right.mean()
+
+
+def test_an_audit_refuses_scores_of_a_data_diet_without_its_fit(dataset, tmp_path):
+    """As an older version wrote them: what they predict is of several epochs."""
+    run = Path(tdbs.train(dataset, out=tmp_path / "run", lr=5e-3, **DIET).run)
+    place = score(run).scores
+    table = pq.read_table(place)
+    metadata = {name: value for name, value in table.schema.metadata.items() if name != b"tdbs_train_accuracy"}
+    pq.write_table(table.replace_schema_metadata(metadata), place)
+    with pytest.raises(ConfigError) as caught:
+        tdbs.audit(dataset, scores=run)
+    assert caught.value.message == (
+        f"{place} cannot be read: an older version wrote it, which did not know how well a data diet ends."
+    )
+    assert caught.value.next_step == f"Run: tdbs score {run}"
 
 
 def test_an_audit_says_what_scores_of_several_labels_lack(tmp_path):

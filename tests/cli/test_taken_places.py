@@ -61,6 +61,23 @@ def test_a_file_of_the_users_stays(
     assert mine.read_text() == contents
 
 
+PLACES = [
+    (name, "out") for name in ("compare", "plan", "predict", "prepare", "profile", "report", "reproduce", "sweep")
+]
+PLACES += [("train", "out"), ("push", "out"), ("audit", "html"), ("audit", "rows")]
+
+
+@pytest.mark.parametrize(("command", "option"), PLACES)
+def test_a_dash_is_not_the_name_of_a_file(refused: Refused, workplace: Path, command: str, option: str):
+    """As an input it is stdin; as an output it would be a file or folder that a shell can hardly name."""
+    words = {"predict": ("model", "-"), "reproduce": ("table1",), "push": ("data/mine", "me/mine")}.get(command, ())
+    assert refused(command, *words, f"--{option}", "-") == (
+        f"--{option} takes a path, and - would be a file or folder of that name, not stdout.",
+        f"Pass another name after --{option}.",
+    )
+    assert list(workplace.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [name for name in NAMES if name != "profile"])  # that takes minutes
 def test_a_file_of_tdbs_is_replaced_only_if_asked(
     small: Path, finished_run: Path, rows: Path, tdbs: Command, refused: Refused, workplace: Path, command: str

@@ -82,7 +82,7 @@ def test_rows_go_to_stdout_where_no_file_is_named(checkpoint_of, tmp_path, capsy
 @pytest.mark.parametrize("batch_size", [None, 1])
 def test_a_line_of_stdin_is_a_text(batch_size, checkpoint_of, tmp_path, monkeypatch):
     folder = checkpoint_of("classification")
-    lines = "a fine film\n \nit is what it is\r\nlast"
+    lines = "\ufeffa fine film\n \nit is what it is\r\nlast"  # a mark of UTF-8 is not part of the text
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     predict(folder, "-", out=tmp_path / "out.jsonl", batch_size=batch_size, precision="fp32")
     found = np.array([list(row["scores"].values()) for row in read_jsonl(tmp_path / "out.jsonl")])

@@ -77,6 +77,10 @@ def test_a_users_edits_are_done_in_order(tmp_path):
     assert edited("hue", edit) == "u"
 
 
+def test_a_mark_of_utf_8_is_not_part_of_the_first_edit(tmp_path):
+    assert edited("a hue", read_edits(file_of(tmp_path, "\ufeffhue\tcolour\n"))) == "a colour"
+
+
 def test_an_edit_that_leaves_nothing_leaves_the_text(tmp_path):
     assert edited("word", read_edits(file_of(tmp_path, "word\t \n"))) == "word"
 

@@ -242,6 +242,14 @@ def test_what_cannot_be_kept_is_refused(dataset, scored, workplace, given_as, me
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
 
 
+def test_a_mark_of_utf_8_is_not_part_of_a_list(dataset, tmp_path):
+    (tmp_path / "rows.txt").write_text("3\n5\n", encoding="utf-8-sig")
+    (tmp_path / "plain.txt").write_text("3\n5\n")
+    found = kept_samples(str(tmp_path / "rows.txt"), dataset, "train")
+    assert found.tolist() == kept_samples(str(tmp_path / "plain.txt"), dataset, "train").tolist()
+    assert len(found) == 2
+
+
 def test_a_run_on_another_source_is_refused(scored, tmp_path):
     other = make_dataset(tmp_path / "other", train_rows=50)
     with pytest.raises(ConfigError) as caught:

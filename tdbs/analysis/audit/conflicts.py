@@ -1,11 +1,15 @@
-"""Samples whose text has another label elsewhere: in their split, or in train."""
+"""Samples whose text has another label elsewhere: in their split, or in train.
+
+It is one meaning wherever an audit says "with another label": some sample there has the same text and another label,
+whatever labels others of the text have. Only a near duplicate is compared with one sample, the one that it is near.
+"""
 
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
 from tdbs.analysis.audit.repeats import Repeats
-from tdbs.arrays import IntArray
+from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.duplicates.mixing import HashArray
 
@@ -18,20 +22,46 @@ _SEVERAL_ANSWERS: tuple[TaskKind, ...] = ("question_answering", "seq2seq")  # wh
 def conflict_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
     """Return the samples whose text stands in the same split, or in train, with another label."""
     found = []
-    normal_N = repeats.whole.compared.normal_N
     for split in range(len(contents.names)):
-        if not contents.is_labelled[split]:
-            continue
-        rows = np.arange(*contents.slice_of(split).indices(len(normal_N))[:2])
-        rows_R, others_R = conflicting(normal_N, contents.label_digests_N, rows)
-        if len(rows_R):
-            found.append(_conflict(contents, "conflicts", split, rows_R, others_R, "in the split"))
-        if split > 0 and contents.has_train and contents.is_labelled[0]:
-            both = np.concatenate([np.arange(contents.rows_of(0)), rows])
-            rows_R, others_R = conflicting(normal_N, contents.label_digests_N, both, only_after=rows[0])
+        for kind, (rows_R, others_R), where in (
+            ("conflicts", conflicts_within(contents, repeats, split), "in the split"),
+            ("conflicts_with_train", conflicts_with_train(contents, repeats, split), "in train"),
+        ):
             if len(rows_R):
-                found.append(_conflict(contents, "conflicts_with_train", split, rows_R, others_R, "in train"))
+                found.append(_conflict(contents, kind, split, rows_R, others_R, where))
     return found
+
+
+def conflicts_within(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
+    """Return the samples whose text has another label in their split (R), and the first sample there with one (R)."""
+    if not contents.is_labelled[split]:
+        return _none()
+    return conflicting(repeats.whole.compared.normal_N, contents.label_digests_N, _rows(contents, split))
+
+
+def conflicts_with_train(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
+    """Return the samples whose text has another label in train (R), and the first sample there with one (R)."""
+    if not (split > 0 and contents.has_train and contents.is_labelled[0] and contents.is_labelled[split]):
+        return _none()
+    rows = _rows(contents, split)
+    both = np.concatenate([_rows(contents, 0), rows])
+    return conflicting(
+        repeats.whole.compared.normal_N, contents.label_digests_N, both, only_after=contents.slice_of(split).start
+    )
+
+
+def differs(contents: Contents, rows_R: IntArray, others_R: IntArray) -> BoolArray:
+    """Return which samples of a split have another label than others, of a split each; no sample without labels."""
+    if not len(rows_R) or not all(contents.is_labelled[contents.split_of(int(rows[0]))] for rows in (rows_R, others_R)):
+        return np.zeros(len(rows_R), dtype=np.bool_)
+    found: BoolArray = contents.label_digests_N[rows_R] != contents.label_digests_N[others_R]
+    return found
+
+
+def with_another_label(is_one_R: BoolArray) -> str:
+    """Return how many of some samples stand elsewhere with another label, as the end of a sentence."""
+    count = int(is_one_R.sum())
+    return f", {count:,} of them with another label" if count else ""
 
 
 def read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
@@ -72,6 +102,14 @@ def conflicting(
     kept = np.flatnonzero((order >= only_after) & (other_R >= 0) & (other_R < others_end))
     kept = kept[np.argsort(order[kept])]
     return order[kept], other_R[kept]
+
+
+def _rows(contents: Contents, split: int) -> IntArray:
+    return np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
+
+
+def _none() -> tuple[IntArray, IntArray]:
+    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
 
 
 def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str) -> Finding:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tdbs.analysis.audit.conflicts import read_fix
+from tdbs.analysis.audit.conflicts import conflicts_within, differs, read_fix, with_another_label
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, severity_of
-from tdbs.analysis.audit.repeats import Repeats, pairs_within, relabelled, second_of
+from tdbs.analysis.audit.repeats import Repeats, pairs_within, second_of
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.near import THRESHOLD
@@ -27,17 +27,21 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
     """Return the duplicates of a split."""
     exact_N, normal_N = repeats.whole.compared.exact_N, repeats.whole.compared.normal_N
     rows = np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
+    in_conflict_R = np.zeros(len(rows), dtype=np.bool_)
+    in_conflict_R[conflicts_within(contents, repeats, split)[0] - contents.split_offsets_S1[split]] = True
     exact_R = rows[first_with_same(exact_N[rows].astype(np.uint64))]
     normal_R = rows[first_with_same(normal_N[rows].astype(np.uint64))]
     is_exact_R = exact_R != rows
     is_normal_R = (normal_R != rows) & ~is_exact_R
     first_C, second_C = pairs_within(contents, repeats.whole, split)
+    near_R, near_others_R = second_of(first_C, second_C)
     labels_N, name, found = contents.label_digests_N, contents.names[split], []
-    for kind, rows_R, others_R, what, rule, have_twins in (
+    for kind, rows_R, others_R, differs_R, what, rule, have_twins in (
         (
             "exact_duplicates",
             rows[is_exact_R],
             exact_R[is_exact_R],
+            in_conflict_R[is_exact_R],
             "repeat an earlier one token by token",
             EXACT,
             _have_twins(exact_N, labels_N, rows, is_exact_R),
@@ -46,13 +50,16 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
             "normalized_duplicates",
             rows[is_normal_R],
             normal_R[is_normal_R],
+            in_conflict_R[is_normal_R],
             "repeat an earlier one but for case, spaces and punctuation",
             NEAR,
             _have_twins(normal_N, labels_N, rows, is_normal_R),
         ),
         (
             "near_duplicates",
-            *second_of(first_C, second_C),
+            near_R,
+            near_others_R,
+            differs(contents, near_R, near_others_R),
             f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)",
             NEAR,
             bool((labels_N[first_C] == labels_N[second_C]).any()),
@@ -66,7 +73,7 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     split,
                     rows_R,
                     others_R=others_R,
-                    what=f"Samples of {name} that {what}: {len(rows_R):,}{relabelled(contents, rows_R, others_R)}.",
+                    what=f"Samples of {name} that {what}: {len(rows_R):,}{with_another_label(differs_R)}.",
                     fix=_drop_fix(contents, split, rule) if have_twins else read_fix(contents, rows_R, others_R),
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.analysis.samples.label_errors import chance_sentence, likeliest_label_errors, train_fit
-from tdbs.analysis.samples.summary import AUM
+from tdbs.analysis.samples.label_errors import TrainFit, chance_sentence, likeliest_label_errors, train_fit
+from tdbs.analysis.samples.summary import AUM, EPOCHS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.schema import LABEL, SOURCE_ROW
-from tdbs.train.run_scores import read_scores
+from tdbs.train.run_folder import ACCURACY_OF_SCORES
+from tdbs.train.run_scores import read_scores, unreadable_scores
 from tdbs.train.sample_records import MARGIN, PREDICTED
 
 # Shapes: N samples of the train split, M samples with scores.
@@ -41,7 +43,7 @@ def label_error_findings(contents: Contents, dataset: PreparedDataset, run: Path
     rows_R = places_S[train_N[places_S] == wanted_S]  # a dataset may lack rows that the run had
     if not contents.has_train or not len(rows_R):
         return []
-    fit = train_fit(labels_M, predicted_M)
+    fit = _fit(table, run)
     what = f"Samples of train whose label is likely wrong by the {ranked_by} of {run}: {len(rows_R):,}."
     return [
         finding(
@@ -56,3 +58,14 @@ def label_error_findings(contents: Contents, dataset: PreparedDataset, run: Path
             severity="note" if fit.near_chance else "warning",
         )
     ]
+
+
+def _fit(table: pa.Table, run: Path) -> TrainFit:
+    """Return how well a scored run knows its labels. Raises ConfigError if an older version scored a data diet."""
+    labels_M = table[LABEL].to_numpy()
+    noted = table.schema.metadata.get(ACCURACY_OF_SCORES)
+    if noted is not None:
+        return train_fit(labels_M, float(noted))
+    if EPOCHS in table.column_names and len(table[EPOCHS].unique()) > 1:
+        raise unreadable_scores(run, "an older version wrote it, which did not know how well a data diet ends")
+    return train_fit(labels_M, float((labels_M == table[PREDICTED].to_numpy()).mean()))

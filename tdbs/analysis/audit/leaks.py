@@ -5,9 +5,10 @@ Samples with negatives stand there if query and positive do.
 
 import numpy as np
 
+from tdbs.analysis.audit.conflicts import conflicts_with_train, differs, with_another_label
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, hold_out
-from tdbs.analysis.audit.repeats import Repeats, SameSamples, pairs_with_train, relabelled, second_of
+from tdbs.analysis.audit.repeats import Repeats, SameSamples, pairs_with_train, second_of
 from tdbs.pipeline.duplicates.near import THRESHOLD
 from tdbs.pipeline.duplicates.options import NEAR
 from tdbs.pipeline.origin import dropped_duplicates, kept_out
@@ -24,6 +25,8 @@ def leak_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
 def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
     """Return the samples of a split that stand in train."""
     rows = np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
+    in_conflict_R = np.zeros(len(rows), dtype=np.bool_)
+    in_conflict_R[conflicts_with_train(contents, repeats, split)[0] - contents.split_offsets_S1[split]] = True
     end = contents.split_offsets_S1[1]
     known = repeats.heads
     exact_R, normal_R = known.compared.exact_N[rows], known.compared.normal_N[rows]
@@ -34,20 +37,28 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
     place_R = np.searchsorted(near_R, normal_R)
     place_R[place_R == len(near_R)] = 0
     is_near_R = (near_R[place_R] == normal_R) if len(near_R) else np.zeros(len(rows), dtype=np.bool_)
+    near_train_R = train_R[place_R] if len(near_R) else normal_R
     name, found = contents.names[split], []
-    for kind, is_one_R, others_R, what in (
-        ("leaks", is_exact_R, exact_R, "stand in train, token by token"),
-        ("normalized_leaks", is_normal_R, normal_R, "stand in train but for case, spaces and punctuation"),
+    for kind, is_one_R, others_R, differs_R, what in (
+        ("leaks", is_exact_R, exact_R, in_conflict_R, "stand in train, token by token"),
+        (
+            "normalized_leaks",
+            is_normal_R,
+            normal_R,
+            in_conflict_R,
+            "stand in train but for case, spaces and punctuation",
+        ),
         (
             "near_leaks",
             is_near_R,
-            train_R[place_R] if len(near_R) else normal_R,
+            near_train_R,
+            differs(contents, rows, near_train_R),
             f"are nearly a sample of train (Jaccard index {THRESHOLD} or more)",
         ),
     ):
         count = int(is_one_R.sum())
         if count:
-            other = relabelled(contents, rows[is_one_R], others_R[is_one_R])
+            other = with_another_label(differs_R[is_one_R])
             found.append(
                 finding(
                     contents,

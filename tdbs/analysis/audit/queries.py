@@ -27,6 +27,7 @@ def query_findings(contents: Contents) -> list[Finding]:
         found += _contradictions(contents, split, texts)
         if contents.has_train and split > 0:
             found += _queries_in_train(contents, split, parts[0], texts)
+            found += _reversed_leaks(contents, split, parts[0], texts)
     return found
 
 
@@ -100,6 +101,29 @@ def _queries_in_train(contents: Contents, split: int, train: QueryTexts, texts: 
             fix=f"For scores of new queries, leave them out of train in the source, then run: "
             f"{contents.prepare_command()}",
             severity="note",
+        )
+    ]
+
+
+def _reversed_leaks(contents: Contents, split: int, train: QueryTexts, texts: QueryTexts) -> list[Finding]:
+    """Return the samples of a split that stand in train the other way round alone: to embeddings they are one pair."""
+    if contents.manifest.task.kind != "embedding":
+        return []
+    answers, first_N = np.unique(train.answer_N, return_index=True)
+    reversed_N = texts.positive_N * texts.count + texts.query_N
+    rows_R = np.flatnonzero(np.isin(reversed_N, answers) & ~np.isin(texts.answer_N, answers))
+    if not len(rows_R):
+        return []
+    name = contents.names[split]
+    return [
+        finding(
+            contents,
+            "reversed_leaks",
+            split,
+            rows_R + contents.slice_of(split).start,
+            others_R=first_N[np.searchsorted(answers, reversed_N[rows_R])] + contents.slice_of(0).start,
+            what=f"Samples of {name} that stand in train with query and positive exchanged: {len(rows_R):,}.",
+            fix=f"Leave one of the two out of the source, then run: {contents.prepare_command()}",
         )
     ]
 

@@ -53,14 +53,6 @@ def _same(contents: Contents, texts: RowTexts) -> SameSamples:
     return SameSamples(compared=found, near=near)
 
 
-def relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
-    """Return how many samples have another label than the one they repeat, as the end of a sentence."""
-    if not all(contents.is_labelled[contents.split_of(int(rows[0]))] for rows in (rows_R, others_R)):
-        return ""
-    count = int((contents.label_digests_N[rows_R] != contents.label_digests_N[others_R]).sum())
-    return f", {count:,} of them with another label" if count else ""
-
-
 def pairs_within(contents: Contents, same: SameSamples, split: int) -> tuple[IntArray, IntArray]:
     """Return the near pairs of a split (C, C): of the first samples of each normal form there.
 

@@ -23,7 +23,7 @@ def likeliest_label_errors(margins_M: npt.NDArray[np.floating], labels_M: IntArr
     Args:
         margins_M: Area under the margin of each sample, or its margin at the end.
         labels_M: The class that each sample is labelled with.
-        predicted_M: The class that the model predicts at the end.
+        predicted_M: The class that the model predicts, when it last saw the sample.
 
     Returns:
         All samples with a margin below 0, or predicted otherwise than labelled; ties in the order given.
@@ -41,9 +41,13 @@ class TrainFit:
     near_chance: bool  # it avoids less than a fifth of the errors of always answering that class
 
 
-def train_fit(labels_M: IntArray, predicted_M: IntArray) -> TrainFit:
-    """Return how well a run knows its labels. Near chance it suspects all that it has not learned: nearly any label."""
-    accuracy = float((labels_M == predicted_M).mean())
+def train_fit(labels_M: IntArray, accuracy: float) -> TrainFit:
+    """Return how well a run knows its labels. Near chance it suspects all that it has not learned: nearly any label.
+
+    Args:
+        labels_M: The class that each sample is labelled with.
+        accuracy: Share of the samples that the run predicts as labelled, at its end.
+    """
     largest_class = float(np.bincount(labels_M).max() / len(labels_M))
     return TrainFit(
         accuracy=accuracy,

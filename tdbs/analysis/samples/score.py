@@ -1,4 +1,8 @@
-"""Score the train samples of a run: how well it learned each one, and which labels are likely wrong."""
+"""Score the train samples of a run: how well it learned each one, and which labels are likely wrong.
+
+How well the run knows its labels is what its last epoch predicts. A data diet's last epoch lacks the samples that were
+easy before, so its trained model predicts a random part of the samples then.
+"""
 
 import time
 from collections.abc import Iterator
@@ -22,16 +26,18 @@ from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, read_spli
 from tdbs.pipeline.sample_texts import SampleText, read_columns, read_texts
 from tdbs.pipeline.schema import LABEL, SAMPLE_ID, SOURCE_ROW
 from tdbs.removal import refuse_link
+from tdbs.rng import RandomPurpose, stream
 from tdbs.shown import shown
 from tdbs.train.evaluate import check_same_data, load_trained, own_dataset
 from tdbs.train.feed import TRAIN
-from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
+from tdbs.train.run_folder import ACCURACY_OF_SCORES, SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
 from tdbs.train.run_scores import check_scored_kind
 from tdbs.train.sample_records import MARGIN, PREDICTED, SCORE_NAMES, EpochRecord, has_epoch, read_epoch
 
-# Shapes: N samples of the train split, M samples with scores.
+# Shapes: N samples of the train split, M samples with scores, T those that the trained model predicts.
 
 SHOWN_ERRORS = 10
+_PREDICTED_AT_END = 2000  # samples; their accuracy is within 3.4 points of that of all in 99.7 % of draws
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +48,7 @@ class LabelError:
     text: str  # as its tokens have it
     pair: str | None  # second text
     label: str
-    predicted: str  # at the end
+    predicted: str  # when the run last saw the sample
     score: float  # area under the margin, or margin: the lower, the likelier
 
 
@@ -72,8 +78,8 @@ class ScoreResult:
 def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset | None = None) -> ScoreResult:
     """Score each train sample of a finished run, and write the scores into the run's folder (`scores.parquet`).
 
-    Classification: loss, EL2N, margin and predicted class of the last epoch, area under the margin, forgetting events
-    and epochs in which the sample was right. Regression and several labels: the loss. A run without records of its
+    Classification: loss, EL2N, margin and predicted class of the sample's last epoch, area under the margin, forgetting
+    events and epochs in which it was right. Regression and several labels: the loss. A run without records of its
     epochs, as of an older version, is scored with its trained model: then there is neither area nor forgetting.
 
     Args:
@@ -88,7 +94,7 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
         ConfigError: Samples of the task have no scores, or the run names its dataset by a URL and none is given.
         DatasetError: The dataset is missing, damaged, or is not the run's.
         ModelError: The trained model cannot be loaded.
-        TrainingError: The folder is not a run, the run did not finish, or its records are damaged.
+        TrainingError: The folder is not a run, it did not finish or lacks its model, or its records are damaged.
     """
     started = time.perf_counter()
     at_least("--label-errors", label_errors, 0)
@@ -104,6 +110,10 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
     recorded = not missing
     found = summarize(_epochs(read, epochs, rows) if recorded else [_by_model(read, source)], rows=rows)
     table = _table(source, found, recorded=recorded)
+    fit = _fit(read, source, table, found) if MARGIN in found.last else None
+    if fit is not None:
+        noted = {**table.schema.metadata, ACCURACY_OF_SCORES: repr(fit.accuracy)}
+        table = table.replace_schema_metadata(noted)
     place = read.path / SCORES_NAME
     refuse_link(place, TrainingError)
     with new_file(place) as hidden:
@@ -118,7 +128,7 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
         source="epochs" if recorded else "model",
         epochs=epochs if recorded else 0,
         missing_epochs=missing if len(missing) < epochs else [],
-        train_fit=None if ranked_by is None else train_fit(table[LABEL].to_numpy(), table[PREDICTED].to_numpy()),
+        train_fit=fit,
         suspected=len(suspected),
         label_errors=_described(source, table, suspected[:label_errors], ranked_by),
         ranked_by=ranked_by,
@@ -131,10 +141,25 @@ def _epochs(run: Run, epochs: int, rows: int) -> Iterator[EpochRecord]:
     return (read(epoch) for epoch in range(epochs))
 
 
-def _by_model(run: Run, dataset: PreparedDataset) -> EpochRecord:
-    loaded = load_trained(run, dataset)
-    manifest = dataset.manifest
-    return scores_by_model(loaded, read_split(dataset, TRAIN), manifest.task.kind, pad_id=manifest.tokenizer.pad_id)
+def _by_model(run: Run, dataset: PreparedDataset, sample_ids_T: IntArray | None = None) -> EpochRecord:
+    """Return the scores of some samples by the trained model; None: of all."""
+    loaded, split, manifest = load_trained(run, dataset), read_split(dataset, TRAIN), dataset.manifest
+    pad_id = manifest.tokenizer.pad_id
+    return scores_by_model(loaded, split, manifest.task.kind, pad_id=pad_id, sample_ids_S=sample_ids_T)
+
+
+def _fit(run: Run, dataset: PreparedDataset, table: pa.Table, found: Summary) -> TrainFit:
+    """Return how well the run knows its labels at the end, for classes.
+
+    The scores of samples that the last epoch left out are of an earlier model, which had them right.
+    """
+    labels_M = table[LABEL].to_numpy()
+    if found.ends_whole:
+        return train_fit(labels_M, float((labels_M == table[PREDICTED].to_numpy()).mean()))
+    count = min(_PREDICTED_AT_END, len(table))
+    drawn_T = np.sort(stream(RandomPurpose.TRAIN_FIT, seed=0).choice(len(table), count, replace=False))
+    predicted_T = _by_model(run, dataset, found.sample_ids_M[drawn_T]).column(PREDICTED)
+    return train_fit(labels_M, float((labels_M[drawn_T] == predicted_T).mean()))
 
 
 def _table(dataset: PreparedDataset, found: Summary, *, recorded: bool) -> pa.Table:

@@ -19,10 +19,11 @@ class Summary:
     """The scores of the samples that some epoch has, in sample_id order."""
 
     sample_ids_M: IntArray
-    last: dict[str, npt.NDArray[np.float32]]  # scores of each sample's last epoch (M each)
+    last: dict[str, npt.NDArray[np.float32]]  # scores of each sample's own last epoch (M each)
+    ends_whole: bool  # the last epoch has all these samples; if not, some last scores are of an earlier model
     epochs_M: npt.NDArray[np.int32]  # epochs that have the sample
     aum_M: npt.NDArray[np.float32] | None = None  # mean margin over its epochs; None: the task has no margin
-    forgetting_M: npt.NDArray[np.int32] | None = None  # epochs in which it is wrong and was right the time before
+    forgetting_M: npt.NDArray[np.int32] | None = None  # epochs in which it is wrong and was right when last seen
     correct_M: npt.NDArray[np.int32] | None = None  # epochs in which it is right; 0: never learned
 
 
@@ -35,6 +36,7 @@ def summarize(epochs: Iterable[EpochRecord], *, rows: int) -> Summary:
     names: tuple[str, ...] = ()
     last_NK = np.empty((rows, 0), dtype=np.float32)
     margins_N = np.zeros(rows)
+    last_seen = 0
     seen_N, forgetting_N, correct_N = (np.zeros(rows, dtype=np.int32) for _ in range(3))
     was_right_N: BoolArray = np.zeros(rows, dtype=np.bool_)
     for record in epochs:
@@ -44,6 +46,7 @@ def summarize(epochs: Iterable[EpochRecord], *, rows: int) -> Summary:
             last_NK = np.full((rows, len(names)), np.nan, dtype=np.float32)
         last_NK[ids_S] = record.values_SK
         seen_N[ids_S] += 1
+        last_seen = len(ids_S)
         if MARGIN in names:
             margins_S = record.column(MARGIN)
             margins_N[ids_S] += margins_S
@@ -55,6 +58,7 @@ def summarize(epochs: Iterable[EpochRecord], *, rows: int) -> Summary:
     return Summary(
         sample_ids_M=ids_M,
         last={name: last_NK[ids_M, place] for place, name in enumerate(names)},
+        ends_whole=last_seen == len(ids_M),
         epochs_M=seen_N[ids_M],
         aum_M=(margins_N[ids_M] / seen_N[ids_M]).astype(np.float32) if has_margin else None,
         forgetting_M=forgetting_N[ids_M] if has_margin else None,

@@ -93,7 +93,7 @@ def _listed_rows(file: Path) -> IntArray:
         if file.suffix == ".parquet":
             rows_R = pq.read_table(file, columns=[SOURCE_ROW])[SOURCE_ROW].to_numpy()
         else:
-            rows_R = _numbers(file.read_text(encoding="utf-8").split())
+            rows_R = _numbers(file.read_text(encoding="utf-8-sig").split())
         if not (len(rows_R) and np.issubdtype(rows_R.dtype, np.integer)):
             raise ValueError("it has no whole numbers")
     except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException) as error:

@@ -112,6 +112,25 @@ def test_queries_of_another_split_in_train_are_those_of_plain_loops(tokenizer, t
             assert train[example.other_row - 1]["q"] == held[example.row - 1]["q"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), held=ROWS)
+@examples(30)
+def test_pairs_whose_reverse_stands_in_train_are_those_of_plain_loops(tokenizer, tmp_path_factory, data, held, kind):
+    """Of embeddings: in one way round it is a leak, and a ranking of queries for a text is another task."""
+    train = data.draw(train_rows(kind))
+    contents = contents_of({"train": train, "validation": held}, tokenizer, tmp_path_factory.mktemp("rows") / "d", kind)
+    found = [each for each in query_findings(contents) if each.kind == "reversed_leaks"]
+    train, held = [same(row) for row in train], [same(row) for row in held]
+    pairs = {(row["q"], row["p"]) for row in train}
+    wanted = [i for i, row in enumerate(held) if (row["p"], row["q"]) in pairs and (row["q"], row["p"]) not in pairs]
+    assert [(each.rows - 1).tolist() for each in found] == ([wanted] if wanted and kind == "embedding" else [])
+    for each in found:
+        assert (each.split, each.severity, each.count) == ("validation", "warning", len(wanted))
+        for example in each.examples:
+            row, other = held[example.row - 1], train[example.other_row - 1]
+            assert (row["q"], row["p"]) == (other["p"], other["q"])
+
+
 FAULTS = {
     "positive": ("the query as positive", lambda row: row | {"p": row["q"]}),
     "negative": ("the query as negative", lambda row: row | {"n": [row["q"].upper()]}),
