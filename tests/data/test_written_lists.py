@@ -152,3 +152,10 @@ def test_the_next_steps_work(workplace):
         assert refusal("a.csv")[1] in (FILL_TEXT, ONE_KIND)
         write_cells(workplace / "a.csv", ['["a text"]', *cells[1:]])
         assert negatives("a.csv") == [["a text"], []]
+
+
+def test_rules_of_reading_are_part_of_the_key_of_texts_alone():
+    """A dataset whose `[]` was a text is prepared again; lists that are lists were always read so."""
+    for cell, readings in (("[]", {"negatives reading": 2}), ([], {})):
+        rows = [{"q": "a", "p": "b", "n": cell}]
+        assert open_source(rows, mirror=None, files=FileOptions(columns="q,p,n")).readings == readings
