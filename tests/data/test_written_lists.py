@@ -154,6 +154,17 @@ def test_the_next_steps_work(workplace):
         assert negatives("a.csv") == [["a text"], []]
 
 
+@pytest.mark.parametrize("skips", [False, True])
+def test_rows_that_are_held_out_are_read_as_the_others(workplace, skips):
+    """Their first row may be an empty cell."""
+    lists = [[f"n{row}, {place}" for place in range(row % 3)] for row in range(30)]
+    write_cells(workplace / "a.csv", [json.dumps(row) if row else "" for row in lists])
+    options = {"validation": 0.2, "skip_bad_rows": skips}
+    kept, held = (negatives("a.csv", split=split, **options) for split in ("train", "validation"))
+    assert len(held) == 6
+    assert sorted(kept + held) == sorted(lists)
+
+
 def test_rules_of_reading_are_part_of_the_key_of_texts_alone():
     """A dataset whose `[]` was a text is prepared again; lists that are lists were always read so."""
     for cell, readings in (("[]", {"negatives reading": 2}), ([], {})):

@@ -121,6 +121,18 @@ def test_the_key_of_older_files_names_the_activation_too(tmp_path, ranked):
     assert not all(0 <= score <= 1 for score in row["scores"]), "raw scores"
 
 
+def test_a_folder_that_sentence_transformers_saved_ranks_as_it_did(scorer, ranked, tmp_path):
+    """The settings of its own file come before those of the configuration."""
+    cross_encoder(scorer(None)).save_pretrained(str(tmp_path / "saved"))
+    settings = tmp_path / "saved/config_sentence_transformers.json"
+    known = json.loads(settings.read_text())
+    for name in ("activation.Sigmoid", "activation.Tanh", "linear.Identity"):
+        settings.write_text(json.dumps({**known, "activation_fn": f"torch.nn.modules.{name}"}))
+        out = tmp_path / f"{name}.jsonl"
+        predict(tmp_path / "saved", ranked, columns="query,candidates", out=out, precision="fp32")
+        assert read_jsonl(out)[0]["scores"] == pytest.approx(scores_of(cross_encoder(tmp_path / "saved")), abs=1e-5)
+
+
 @pytest.mark.parametrize("batch_size", [None, 1])
 def test_without_columns_a_model_of_one_output_is_regression_as_before(batch_size, scorer, pairs, tmp_path):
     """The raw logit, also after the model has ranked; what is not named is not applied, and a note says so."""
