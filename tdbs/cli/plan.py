@@ -53,6 +53,7 @@ def command(
     from tdbs.train.planning.model_fit import check_fit
     from tdbs.train.planning.plan import plan_digest
     from tdbs.train.planning.profile_file import profiled_attention
+    from tdbs.train.planning.rates import idle_note, learning_rates
 
     if out is not None:
         from tdbs.train.planning.plan_table import is_plan
@@ -80,16 +81,15 @@ def command(
     fitted = plan_within(opened, strategy, asked, trained, seed=seed)
     if fitted.error is not None:
         raise fitted.error
-    say(*filter(None, [bound_note(fitted, asked.memory, trained)]))
     plans = fitted.plans
+    base_lr = trained.rate if asked.lr is None else asked.lr
+    rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup, scheduler=asked.lr_scheduler)
+    say(*filter(None, [bound_note(fitted, asked.memory, trained), idle_note(rates_S)]))
     rows = plan_rows(plans, fitted.peaks)
     digest = plan_digest(plans)
     if out is not None:
         from tdbs.train.planning.plan_table import plan_table, write_plan
-        from tdbs.train.planning.rates import learning_rates
 
-        base_lr = trained.rate if asked.lr is None else asked.lr
-        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup, scheduler=asked.lr_scheduler)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}

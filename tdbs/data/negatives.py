@@ -18,20 +18,17 @@ from tdbs.data.columns import (
     text_values,
 )
 from tdbs.data.content import is_list, is_text
-from tdbs.errors import SourceError
-from tdbs.shown import fitted
 
 # Shapes: N rows, K columns.
 
-_FILL_TEXT = "Fill the row or delete it; or write a list of texts in every row: [] has none."
+_FILL_TEXT = 'Fill the row or delete it; or write a list in every row, such as ["a text"]: [] has none.'
 _SHORTEN = "Leave the empty entries out of the lists; a list may be empty."
-_WRITTEN_LIST = r"""(?s)^\s*\[\s*["'].*["']\s*\]\s*$"""  # as pandas and JSON write them into a cell
 
 
 def negative_lists(columns: Sequence[SourceColumn]) -> pa.ListArray:
     """Return the texts of all columns as one list a row, in order; a list may be empty, and a missing one is.
 
-    Raises RowError for a text that is missing or blank, also in a list; SourceError for lists written as texts.
+    Raises RowError for a text that is missing or blank, also in a list.
     """
     return joined_lists([_list_column(column) for column in columns])
 
@@ -64,7 +61,6 @@ def _list_column(column: SourceColumn) -> pa.ListArray:
         return _text_lists(column)
     texts = one_array(text_values(column, next_step=_FILL_TEXT))
     refuse_blank(column, next_step=_FILL_TEXT)
-    _refuse_written_lists(column, texts)
     return pa.ListArray.from_arrays(np.arange(len(texts) + 1, dtype=np.int32), texts)
 
 
@@ -82,15 +78,6 @@ def _text_lists(column: SourceColumn) -> pa.ListArray:
         raise bad_values(column, dict.fromkeys(rows, ""), "has an empty entry in '{name}'", next_step=_SHORTEN)
     offsets = offsets_of(pc.fill_null(lists.value_lengths(), 0).to_numpy()).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, lists.flatten())
-
-
-def _refuse_written_lists(column: SourceColumn, texts: pa.Array) -> None:
-    """Raise if every text is a list of quoted texts: each would be one text, brackets and all."""
-    if len(texts) and pc.all(pc.match_substring_regex(texts, _WRITTEN_LIST)).as_py():
-        raise SourceError(
-            fitted("'{name}' of {where} contains lists, written as texts.", name=column.name, where=column.where),
-            next_step="Write them as lists, in JSONL or Parquet, or one text in each of several columns.",
-        )
 
 
 def _is_blank(texts: pa.Array) -> BoolArray:

@@ -36,7 +36,8 @@ from tdbs.data.tables import (
     usable,
 )
 from tdbs.data.tasks import Task
-from tdbs.data.understood import list_texts_note
+from tdbs.data.understood import list_texts_note, written_lists_note
+from tdbs.data.written_lists import first_cells, with_lists
 from tdbs.errors import RowError, SourceError
 from tdbs.shown import fitted
 
@@ -83,6 +84,7 @@ def survey_source(source: Source) -> FirstPassResult:
     rows = {name: found.rows for name, found in passed.items()}
     labelled = {name for name, found in passed.items() if found.has_labels}
     notes: tuple[str, ...] = (list_texts_note(source),) if source.has_list_texts else ()
+    notes += _notes_on_negatives(source)
     if source.held_out is not None and values is not None:
         drawn = draw(
             values, task, passed["train"].labels, count=rows["train"], fraction=source.held_out, where=train.where
@@ -134,7 +136,7 @@ def read_blocks(
             targets=survey.encode(rows) if rows.labels and table.num_rows else None,
         )
 
-    tables = tables_of(survey.splits[name], asked, bad)
+    tables = with_lists(tables_of(survey.splits[name], asked, bad), split, first_cells(split, source))
     most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
     for table in cut_blocks(
         tables,
@@ -148,6 +150,16 @@ def read_blocks(
             gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
             block = replace(block, skipped={row: bad[row] for row in gone})
         yield block
+
+
+def _notes_on_negatives(source: Source) -> tuple[str, ...]:
+    """Return a message for each column of negatives whose lists are written as texts, and its split."""
+    return tuple(
+        written_lists_note(name, split.where)
+        for split in source.splits
+        for name, first in first_cells(split, source).items()
+        if first.is_list
+    )
 
 
 def _filled(source: Source, survey: FirstPassResult, name: str, limits: Mapping[str, int | None]) -> Iterator[RowBlock]:
@@ -221,7 +233,8 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
 
     bad: BadRows | None = {} if skips else None
     rows, count, is_filled = 0, 0, False
-    for table in tables_of(SplitRows(split=split, wanted_N=None), asked, bad):
+    tables = tables_of(SplitRows(split=split, wanted_N=None), asked, bad)
+    for table in with_lists(tables, split, first_cells(split, source)):
         rows += table.num_rows
         kept, columns = usable(table, labels_of, bad)
         count += kept.num_rows

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tdbs.data.content import is_text
 from tdbs.data.file_options import FileOptions
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
@@ -39,6 +40,7 @@ HUB_SEQ2SEQ_TOKENIZER = "t5-small"
 # 5: odd rows among multi-hot lists, ids that come twice, a text among lists or flags, empty labels and texts, infinity,
 #    marks of direction and joiners around labels
 _LABEL_READING = 5
+_NEGATIVES_READING = 2  # 2: lists that are written as texts are lists
 _DRAWING = 5  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
@@ -72,11 +74,17 @@ class Source:
     skips_bad_rows: bool = False  # rows that cannot be used are left out, and listed
 
     @property
-    def label_reading(self) -> int | None:
-        """The version of the rules by which labels are read, part of the cache key; None: they are used as they are."""
-        has_rules = self.task.columns.labels and self.task.kind not in ("question_answering", "seq2seq")
-        is_used_as_is = self.label_type is None or not has_rules
-        return None if is_used_as_is else _LABEL_READING
+    def readings(self) -> dict[str, int]:
+        """The versions of the rules by which labels and negatives are read, which are parts of the cache key.
+
+        Labels that are used as they are have none, nor have negatives that are lists already.
+        """
+        columns = self.task.columns
+        has_rules = columns.labels and self.task.kind not in ("question_answering", "seq2seq")
+        found = {"label reading": _LABEL_READING} if has_rules and self.label_type is not None else {}
+        schemas = (store_schema(split.content) for split in self.splits) if columns.negatives else ()
+        types = (schema.field(name).type for schema in schemas for name in columns.negatives if name in schema.names)
+        return found | ({"negatives reading": _NEGATIVES_READING} if any(map(is_text, types)) else {})
 
 
 def open_source(

@@ -47,6 +47,12 @@ def list_texts_note(source: Source) -> str:
     )
 
 
+def written_lists_note(column: str, where: str) -> str:
+    """Return the message that a column of negatives has lists that are written as texts."""
+    message = "'{column}' of {where}: lists that are written as texts are read as lists."
+    return fitted(message, width=NOTE, column=column, where=where)
+
+
 def fact_lines(facts: dict[str, Any]) -> list[str]:
     """Return the facts of a user's source: a line for files that are read alike, and one for the task.
 

@@ -1,8 +1,7 @@
 """Open a model that predicts: a run of tdbs, or any transformers checkpoint with a head, and its text processing.
 
-A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, the configuration gives the
-kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer. A
-folder of sentence-transformers, or such a model of the hub, says what else it is: a model that embeds, or a reranker.
+A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, its files give the task
+(described.py), and its configuration the length; it has its own tokenizer.
 """
 
 from dataclasses import dataclass, replace
@@ -12,10 +11,11 @@ from typing import Any
 from accelerate import Accelerator
 from transformers import PretrainedConfig
 
-from tdbs.data.tasks import Columns, Task, TaskKind
+from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, ModelError, at_least
+from tdbs.inference.described import IDENTITY, SIGMOID, describe, ranking_task
 from tdbs.inference.linear_layers import store_in_bf16
-from tdbs.inference.sentence_folders import activation_of, text_settings
+from tdbs.inference.sentence_folders import text_settings
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
@@ -30,26 +30,12 @@ from tdbs.train.evaluate import load_trained, threshold_of
 from tdbs.train.models.checks import position_limit_of
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
-from tdbs.train.models.pooling import saved_pooling
 from tdbs.train.models.sentence_settings import sentence_folder
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 
-_KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
-    "ForSequenceClassification": "classification",
-    "ForTokenClassification": "token_classification",
-    "ForQuestionAnswering": "question_answering",
-    "ForQuestionAnsweringSimple": "question_answering",  # XLNet's
-    "ForConditionalGeneration": "seq2seq",
-}
-_PROBLEMS: dict[str, TaskKind] = {
-    "regression": "regression",
-    "multi_label_classification": "multi_label",
-    "single_label_classification": "classification",
-}
 _ALONE = "sdpa"  # faster for one short text, on a CPU too (docs/decisions.md, "One text")
 _NO_LIMIT = 512  # tokens of a text if neither the tokenizer nor the model has a limit
-_FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +57,8 @@ class Checkpoint:
     # of a run that learned questions without an answer: above it the answer is empty; None: every question has one
     no_answer_threshold: float | None = None
     dimensions: int | None = None  # first entries of an embedding that are written; None: all of them
+    activation: str = IDENTITY  # what makes numbers and scores of logits, by its name in described.py
+    ranked_by: str | None = None  # activation of its scores if it is to rank; None: it ranks only if its task says so
 
 
 def open_checkpoint(
@@ -82,14 +70,15 @@ def open_checkpoint(
     prefix: str | None = None,
     dimensions: int | None = None,
     alone: bool = False,
+    ranks: bool = False,
     dataset: PreparedDataset | None = None,
 ) -> Checkpoint:
     """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
     `auto` is the run's own kernel; for a checkpoint, the fastest one of this device; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
-    dataset if they are not given. `dimensions` cuts embeddings to their first entries. `dataset` is a run's, if it is
-    open already.
+    dataset if they are not given. `dimensions` cuts embeddings to their first entries. `ranks`: texts are
+    ranked, also by a single output of no stated kind. `dataset` is a run's, if it is open already.
     """
     _refuse_texts(Path(name))
     if holds_run(Path(name)):
@@ -99,6 +88,8 @@ def open_checkpoint(
     if alone and attention == "auto" and found.in_rows and found.model._supports_sdpa:
         use_sequences(found.model, _ALONE)
         found = replace(found, execution={**found.execution, "attention": _ALONE})
+    if ranks:
+        found = as_ranker(found)
     if prefix is not None:
         if found.task.kind != "seq2seq":
             raise ConfigError("--prefix only applies to models that generate texts.", next_step="Leave it out.")
@@ -117,6 +108,21 @@ def _refuse_texts(place: Path) -> None:
             f"{place} is {kind}, neither a tdbs run nor a model.",
             next_step="Name the run or the model first, then the texts: tdbs predict RUN INPUT.",
         )
+
+
+def as_ranker(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint that ranks texts if it has one output of no stated kind; else the same one."""
+    if checkpoint.ranked_by is None:
+        return checkpoint
+    is_named = checkpoint.ranked_by == checkpoint.activation
+    note = f"{checkpoint.name} names no activation: scores are sigmoids, as those of a CrossEncoder."
+    return replace(
+        checkpoint,
+        task=ranking_task(checkpoint.name),
+        info=tokenizer_info(checkpoint.tokenizer, pair=True),
+        activation=checkpoint.ranked_by,
+        note=None if is_named else note,
+    )
 
 
 def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:
@@ -167,13 +173,15 @@ def _of_run(
     found = _checkpoint(
         name, loaded, execution, manifest.task, tokenizer=tokenizer, limits=limits, words=manifest.words
     )
-    return replace(found, no_answer_threshold=threshold_of(run))
+    activation = SIGMOID if manifest.task.kind == "ranking" else IDENTITY
+    return replace(found, no_answer_threshold=threshold_of(run), activation=activation)
 
 
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
     config = read_config(name, "predict")
     folder = sentence_folder(name)
-    task = _task_of(name, folder, config)
+    described = describe(name, folder, config)
+    task = described.task
     tokenizer = load_tokenizer(name)
     sentences = text_settings(folder) if task.kind == "embedding" else None
     own = None if sentences is None else sentences.max_length
@@ -193,7 +201,12 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     )
     loaded = load_model(name, samples, ModelSettings(purpose="predict", execution=resolved, in_rows=None))
     found = _checkpoint(name, loaded, _shown(resolved), task, tokenizer=tokenizer, limits=limits, words=None)
-    return replace(found, note=_note_on(name, folder, task, config) if sentences is None else sentences.note)
+    return replace(
+        found,
+        note=described.note if sentences is None else sentences.note,
+        activation=described.activation,
+        ranked_by=described.ranked_by,
+    )
 
 
 def _shown(execution: DeviceSettings) -> dict[str, str]:
@@ -229,40 +242,6 @@ def _checkpoint(
         words=words,
         rules=loaded.rules,
         in_rows=loaded.in_rows,
-    )
-
-
-def _task_of(name: str, folder: Path, config: PretrainedConfig) -> Task:
-    """Return the task that a configuration describes, or the files of sentence-transformers in a folder."""
-    if saved_pooling(folder) is not None:
-        return Task(name=Path(name).name, kind="embedding", columns=Columns(text="text", labels=()))
-    classes = [str(each) for each in config.architectures] if isinstance(config.architectures, list) else []
-    kind = next((kind for end, kind in _KINDS.items() if any(each.endswith(end) for each in classes)), None)
-    if kind is None:
-        raise ModelError(
-            f"The model {name} has no head that predicts: it is a {', '.join(classes) or config.model_type}.",
-            next_step=_FINE_TUNE,
-        )
-    if kind == "classification":
-        implied: TaskKind = "regression" if config.num_labels == 1 else "classification"
-        kind = _PROBLEMS.get(config.problem_type or "", implied)
-        if config.num_labels == 1 and activation_of(folder, config) == "Sigmoid":
-            return Task(name=Path(name).name, kind="ranking", columns=Columns(text="query", pair="text", labels=()))
-    labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
-    columns = Columns(text="question", pair="context") if kind == "question_answering" else Columns(text="text")
-    if kind == "regression":
-        columns = replace(columns, labels=labels)
-    has_classes = kind in ("classification", "multi_label", "token_classification")
-    return Task(name=Path(name).name, kind=kind, columns=columns, classes=labels if has_classes else ())
-
-
-def _note_on(name: str, folder: Path, task: Task, config: PretrainedConfig) -> str | None:
-    """Return a note on a single output of unspecified kind, because other programs may show its sigmoid."""
-    if task.kind != "regression" or config.problem_type in _PROBLEMS or activation_of(folder, config) is not None:
-        return None
-    return (
-        f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "
-        "printed unchanged, without a sigmoid."
     )
 
 

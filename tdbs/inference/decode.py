@@ -27,6 +27,7 @@ import torch
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of, ragged_positions
 from tdbs.data.tasks import TaskKind
 from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.described import ACTIVATIONS
 from tdbs.inference.encode import Encoded
 from tdbs.inference.rankings import EMBEDDING, RANKS, SCORE, SCORES, decode_embeddings, decode_scores
 from tdbs.inference.sample_outputs import Column, Decoded, Outputs, logits_of_samples
@@ -100,8 +101,8 @@ def _classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Deco
     return {PREDICTION: holding, SCORES: _by_class(classes, scores_NC)}
 
 
-def _numbers(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> Decoded:
-    numbers_NC = logits_of_samples(encoded, outputs).numpy()
+def _numbers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
+    numbers_NC = ACTIVATIONS[checkpoint.activation](logits_of_samples(encoded, outputs)).numpy()
     return {PREDICTION: (numbers_NC[:, 0] if numbers_NC.shape[1] == 1 else numbers_NC).tolist()}
 
 

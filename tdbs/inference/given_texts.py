@@ -64,9 +64,16 @@ _EMBEDDED = _Taken(
 _EITHER = _Taken(
     strings=True, pairs=True, name="one text or a pair of texts", passed='Pass "a", ["a", "b"] or [("a", "b")].'
 )
+_ANY = _Taken(
+    strings=True,
+    pairs=True,
+    candidates=True,
+    name="one text, a pair of texts, or a query and a list of texts",
+    passed=f'Pass "a text", ("a", "b") or {_CANDIDATES}, or a list of one kind.',
+)
 
 
-def texts_of(given: Any, task: Task, *, is_run: bool) -> Texts:
+def texts_of(given: Any, task: Task, *, is_run: bool, ranks: bool = False) -> Texts:
     """Return the texts that a model is called with.
 
     Args:
@@ -74,11 +81,12 @@ def texts_of(given: Any, task: Task, *, is_run: bool) -> Texts:
             sequence, an iterator.
         task: What the model does.
         is_run: Whether the model is a run, of which it is known whether it was trained on pairs.
+        ranks: Whether it may rank texts, though its task is another one.
 
     Raises:
         ConfigError: What is given is none of these, or not what the model takes.
     """
-    taken = _taken(task, is_run=is_run)
+    taken = _ANY if ranks else _taken(task, is_run=is_run)
     plain = given.tolist() if hasattr(given, "tolist") else given  # of numpy, pandas, pyarrow
     is_one = isinstance(plain, str | tuple)
     if not is_one and (isinstance(plain, bytes | bytearray | memoryview) or not isinstance(plain, Sequence | Iterator)):

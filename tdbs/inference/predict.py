@@ -113,7 +113,7 @@ def predict(
         text: Column of the text, the words or the question. None: the run's.
         pair: Column of the second text, or of the context. None: the run's.
         columns: Columns of a query and of the texts to rank for it, or of lists of them: `query,candidates`
-            (embeddings and rerankers).
+            (embeddings, rerankers, and models of one output whose problem_type is open).
         split: Split of a prepared dataset. None: its validation split.
         strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`; of embeddings
             and rerankers `unpadded`, if the model supports it.
@@ -169,6 +169,7 @@ def predict(
         prefix=prefix,
         dimensions=dimensions,
         alone=batch_size == 1,
+        ranks=columns is not None,
     )
     if checkpoint.note is not None:
         note(checkpoint.note)

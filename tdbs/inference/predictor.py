@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
 
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.given import Place, checked, text_of
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
-from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
+from tdbs.inference.checkpoints import Checkpoint, as_ranker, droppable_pattern, open_checkpoint
 from tdbs.inference.given_texts import Texts, texts_of
 from tdbs.pipeline.words.matches import WordPattern
 from tdbs.shown import shown
@@ -87,7 +88,7 @@ class Predictor:
         self._stopwords = stopwords
         self._batch_size = batch_size
         self._seed = seed
-        self._strategies: dict[float | None, Strategy] = {}
+        self._strategies: dict[tuple[TaskKind, float | None], Strategy] = {}
 
     def __repr__(self) -> str:
         return shown(f"<Predictor {self.checkpoint.name}, {self.checkpoint.task.kind.replace('_', ' ')}>")
@@ -112,12 +113,14 @@ class Predictor:
         Raises:
             ConfigError: The texts are not what the model takes, the rate is out of range, or the task forbids dropping.
         """
-        given = texts_of(texts, self.checkpoint.task, is_run=self.checkpoint.words is not None)
-        found = self._predict(given, self.drop_rate if drop_rate is None else drop_rate)
+        known = self.checkpoint
+        given = texts_of(texts, known.task, is_run=known.words is not None, ranks=known.ranked_by is not None)
+        checkpoint = known if given.candidates is None else as_ranker(known)
+        found = self._predict(checkpoint, given, self.drop_rate if drop_rate is None else drop_rate)
         return found[0] if given.is_one else found
 
-    def _predict(self, texts: Texts, drop_rate: float | None) -> list[Prediction]:
-        strategy = self._strategy(drop_rate)
+    def _predict(self, checkpoint: Checkpoint, texts: Texts, drop_rate: float | None) -> list[Prediction]:
+        strategy = self._strategy(checkpoint.task, drop_rate)
         pattern = self._words if drop_rate else None
         found: list[Prediction] = []
         for start in range(0, len(texts.first), BLOCK_ROWS):
@@ -128,22 +131,23 @@ class Predictor:
                 candidates=None if texts.candidates is None else texts.candidates[part],
                 rows=list(range(len(texts.first)))[part],
             )
-            encoded = block_of(rows).encode(self.checkpoint, pattern)
-            decoded = predict_block(self.checkpoint, encoded, strategy, seed=self._seed).decoded
+            encoded = block_of(rows).encode(checkpoint, pattern)
+            decoded = predict_block(checkpoint, encoded, strategy, seed=self._seed).decoded
             columns = [column if isinstance(column, list) else column.tolist() for column in decoded.values()]
             found.extend(Prediction(**dict(zip(decoded, row, strict=True))) for row in zip(*columns, strict=True))
         return found
 
-    def _strategy(self, drop_rate: float | None) -> Strategy:
-        if drop_rate not in self._strategies:
-            self._strategies[drop_rate] = inference_strategy(
+    def _strategy(self, task: Task, drop_rate: float | None) -> Strategy:
+        key = task.kind, drop_rate
+        if key not in self._strategies:
+            self._strategies[key] = inference_strategy(
                 None,
-                self.checkpoint.task,
+                task,
                 dropping=Dropping(drop_rate=drop_rate, allow_drop=self._allow_drop),
                 batch_size=self._batch_size,
                 in_rows=self.checkpoint.in_rows,
             )
-        return self._strategies[drop_rate]
+        return self._strategies[key]
 
     @cached_property
     def _words(self) -> WordPattern:

@@ -1,7 +1,7 @@
 """Embeddings of texts, scores of pairs, and the ranks of texts that were given for a query.
 
-A reranker's score is the sigmoid of its logit; two embeddings' score is their cosine. Rank 1 is the best text of a
-query; texts with one score keep their order.
+A reranker's score is what its activation makes of its logit, in runs the sigmoid; two embeddings' score is their
+cosine. Rank 1 is the best text of a query; texts with one score keep their order.
 """
 
 from itertools import pairwise
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tdbs.arrays import IntArray
 from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.described import ACTIVATIONS
 from tdbs.inference.encode import Encoded
 from tdbs.inference.sample_outputs import Decoded, Outputs, logits_of_samples
 
@@ -39,11 +40,11 @@ def decode_embeddings(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint
     return _ranked(cosines_K.numpy(), offsets_R1 - np.arange(len(offsets_R1)))
 
 
-def decode_scores(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> Decoded:
+def decode_scores(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     """Return the score of each pair; of queries with candidates the scores and ranks of these."""
     scores_N = np.zeros(0, dtype=np.float32)
     if len(encoded.split.lengths_N):  # a list of candidates may be empty
-        scores_N = torch.sigmoid(logits_of_samples(encoded, outputs)[:, 0]).numpy()
+        scores_N = ACTIVATIONS[checkpoint.activation](logits_of_samples(encoded, outputs)[:, 0]).numpy()
     if encoded.candidate_offsets_R1 is None:
         return {SCORE: scores_N.tolist()}
     return _ranked(scores_N, encoded.candidate_offsets_R1)

@@ -47,12 +47,11 @@ def text_settings(folder: Path) -> TextSettings:
 
 
 def activation_of(folder: Path, config: PretrainedConfig) -> str | None:
-    """Return the name of what a CrossEncoder makes of its logits, such as Sigmoid; None if its folder names nothing."""
+    """Return the name of what a CrossEncoder makes of its logits, as torch.nn.Sigmoid; None if its files have none."""
     saved = getattr(config, "sentence_transformers", None)
     named = (
         sentence_settings(folder).get("activation_fn"),
         saved.get("activation_fn") if isinstance(saved, dict) else None,
         getattr(config, "sbert_ce_default_activation_function", None),
     )
-    found = next((each for each in named if isinstance(each, str)), None)
-    return None if found is None else found.rpartition(".")[2]
+    return next((each for each in named if isinstance(each, str)), None)

@@ -19,7 +19,7 @@ from tdbs.pipeline.schema import SCHEMA_VERSION
 def key_parts(
     *,
     source_sha256: str,
-    label_reading: int | None,
+    readings: Mapping[str, int],
     task: Task,
     tokenizer_sha256: str,
     words_sha256: str,
@@ -28,13 +28,12 @@ def key_parts(
     max_target_length: int | None,
     rules: DropRules | None = None,
 ) -> dict[str, str]:
-    """Return the named parts of the key; `label_reading` is the version of the rules for labels of users' files.
+    """Return the named parts of the key; `readings` are versions of the rules for users' files, by what they read.
 
     Rules by which rows are left out are a part if there are any: datasets without them keep their keys.
     """
-    own_labels = {} if label_reading is None else {"label reading": str(label_reading)}
     return {
-        **own_labels,
+        **{name: str(version) for name, version in readings.items()},
         "source": source_sha256,
         "task": sha256_of(json.dumps(task_record(task), sort_keys=True).encode()),
         "tokenizer": tokenizer_sha256,

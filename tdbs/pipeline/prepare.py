@@ -167,7 +167,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
     words = choose_words(arguments.stopwords, keep=kept)
     parts = cache_key.key_parts(
         source_sha256=found.content_sha256,
-        label_reading=found.label_reading,
+        readings=found.readings,
         task=found.task,
         tokenizer_sha256=loaded.sha256,
         words_sha256=words_sha256(words.words),

@@ -39,7 +39,7 @@ from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, t
 from tdbs.train.planning.memory_windows import replan_epoch
 from tdbs.train.planning.peak_memory import largest_call, memory_terms
 from tdbs.train.planning.profile_file import opened_profile
-from tdbs.train.planning.rates import learning_rates
+from tdbs.train.planning.rates import idle_note, learning_rates
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.planning.subsets import Subset, samples_of
 from tdbs.train.resolved import ResolvedSettings, resolve_settings
@@ -161,7 +161,7 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     embeds = learner.rules.pooling is not None
     of_texts = note_on_training(sentence_folder(resolved.model.name, cached=True)) if embeds else None
     of_objective = objective_notes(learner.objective, dataset.manifest, loaded.training.index, feed.plans[0])
-    for note in filter(None, (of_texts, *of_objective)):
+    for note in filter(None, (of_texts, *of_objective, idle_note(rates(feed.plans)))):
         arguments.noted(note)
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)

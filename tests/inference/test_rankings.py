@@ -1,5 +1,7 @@
 """Scores of pairs, and ranks of texts that were given for a query, by rerankers and by embeddings."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -151,6 +153,24 @@ def test_candidates_in_several_columns_and_bad_rows(grouped_run, tmp_path):
     found = predict(run, source, columns="q,first,second", out=tmp_path / "out.jsonl", skip_bad_rows=True)
     assert found.skipped == [2]
     assert [len(row["ranks"]) for row in read_jsonl(tmp_path / "out.jsonl")] == [2, 2]
+
+
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+@pytest.mark.parametrize("empty", ["", "[]"])
+def test_lists_in_the_cells_of_a_table_are_candidates(task, empty, grouped_run, source, tmp_path):
+    """As JSON they give what the lists of a JSONL file give; one among texts is refused."""
+    run = grouped_run(task) / "run"
+    cells = [json.dumps(row["candidates"]) if row["candidates"] else empty for row in ROWS]
+    rows = [[row["query"], cell] for row, cell in zip(ROWS, cells, strict=True)]
+    table = write_csv(tmp_path / "in.csv", ["query", "candidates"], rows)
+    for file in (source, table):
+        predict(run, file, columns="query,candidates", out=tmp_path / f"{file.suffix[1:]}.out.jsonl", precision="fp32")
+    assert (tmp_path / "csv.out.jsonl").read_text() == (tmp_path / "jsonl.out.jsonl").read_text()
+    table = write_csv(tmp_path / "mixed.csv", ["query", "candidates"], [["a", "it is"], ["b", "[]"]])
+    assert refused(run, table, columns="query,candidates") == (
+        "Row 2 of mixed.csv has [] in 'candidates', a list, but row 1 of mixed.csv has a text.",
+        'Write a text in every row, or a list in every row, such as ["a text"]: [] has none.',
+    )
 
 
 def test_a_model_in_memory_ranks(grouped_run, source, tmp_path):

@@ -71,3 +71,14 @@ def rates_of_sizes(
     falling_S = _DECAYS[scheduler](progress_S, warmup)
     rates_S = base_lr * np.minimum(rising_S, falling_S)
     return rates_S * np.sqrt(step_sizes_S / base_batch_size) if lrm else rates_S
+
+
+def idle_note(rates_S: FloatArray) -> str | None:
+    """Return a note if every update of a run has the rate 0: it trains nothing."""
+    if rates_S.any():
+        return None
+    updates = "The only update of the run has" if len(rates_S) == 1 else f"All {len(rates_S):,} updates of the run have"
+    return (
+        f"{updates} the learning rate 0, with which a warm-up begins: the model stays as it is. Pass --warmup-ratio 0, "
+        "more --epochs or a smaller --batch-size."
+    )
