@@ -223,11 +223,8 @@ def hashes_of(words: list[int]) -> np.ndarray:
     return np.array([hash((word, 1)) & (2**64 - 1) for word in words], dtype=np.uint64)
 
 
-@pytest.mark.parametrize("texts", [(1,), (2,), (2, 3, 4)])
-@examples(40)
-@given(seed=st.integers(0, 10_000))
-def test_near_pairs_have_the_index_of_sets(texts: tuple[int, ...], seed: int):
-    """Each pair is one of the brute force's with its index; the bands miss at most a few of a hundred."""
+def near_pairs_twice(texts: tuple[int, ...], seed: int) -> tuple[dict[tuple[int, int], float], ...]:
+    """Return the pairs of random rows with their indices: those found, and those of a brute force."""
     rows = rows_of_words(random.Random(seed), texts=texts)  # noqa: S311
     flat_texts = [text for row in rows for text in row]
     words = [word for text in flat_texts for word in text]
@@ -235,9 +232,26 @@ def test_near_pairs_have_the_index_of_sets(texts: tuple[int, ...], seed: int):
     found = near_pairs(sets, np.arange(len(rows)), row_texts(np.array([len(row) for row in rows])))
     pairs = zip(found.first_C.tolist(), found.second_C.tolist(), strict=True)
     expected = reference.near_pairs([[reference.shingles(text) for text in row] for row in rows], THRESHOLD)
-    measured = dict(zip(pairs, found.jaccard_C.tolist(), strict=True))
-    assert measured == {pair: pytest.approx(expected[pair]) for pair in measured}
-    assert len(measured) >= 0.95 * len(expected) - 2
+    return dict(zip(pairs, found.jaccard_C.tolist(), strict=True)), expected
+
+
+TEXTS_A_ROW = [(1,), (2,), (2, 3, 4)]
+
+
+@pytest.mark.parametrize("texts", TEXTS_A_ROW)
+@examples(40)
+@given(seed=st.integers(0, 10_000))
+def test_near_pairs_have_the_index_of_sets(texts: tuple[int, ...], seed: int):
+    """Each pair that is found is one of the brute force's, with its index."""
+    found, expected = near_pairs_twice(texts, seed)
+    assert found == {pair: pytest.approx(expected[pair]) for pair in found}
+
+
+@pytest.mark.parametrize("texts", TEXTS_A_ROW)
+def test_the_bands_miss_less_than_one_pair_in_a_hundred(texts: tuple[int, ...]):
+    """Of all sets of rows together: copies of one text are missed or found together."""
+    counts = [(len(found), len(expected)) for found, expected in (near_pairs_twice(texts, seed) for seed in range(60))]
+    assert sum(found for found, _ in counts) > 0.99 * sum(expected for _, expected in counts)
 
 
 def test_near_questions_about_one_passage_are_found_among_many():
