@@ -160,8 +160,7 @@ def json_of(text: str | bytes, form: Form, *, named: str) -> Any:
 def read_toml(path: Path, form: Form, *, named: str | None = None) -> dict[str, Any]:
     """Return the tables of a TOML file. Raises the form's error."""
     try:
-        text = read_text(path, form, named=named)
-        found = tomllib.loads(text, parse_float=_finite)
+        found = tomllib.loads(read_text(path, form, named=named), parse_float=_finite)
         _check_nesting(found)
         return found
     except (ValueError, RecursionError) as error:

@@ -37,7 +37,7 @@ from tdbs.data.tables import (
 )
 from tdbs.data.tasks import Task
 from tdbs.data.understood import list_texts_note, written_lists_note
-from tdbs.data.written_lists import first_cells, with_lists
+from tdbs.data.written_lists import FirstCell, first_cells, with_lists
 from tdbs.errors import RowError, SourceError
 from tdbs.shown import fitted
 
@@ -74,8 +74,9 @@ def survey_source(source: Source) -> FirstPassResult:
     splits = {split.name: SplitRows(split=split, wanted_N=None) for split in source.splits}
     train = splits["train"].split
     values = None if source.held_out is None else RowValues(source.label_type or "auto")
+    cells = {split.name: first_cells(split, source) for split in source.splits}
     passed = {
-        name: _first_pass(name, rows.split, source, values if name == "train" else None)
+        name: _first_pass(name, rows.split, source, cells[name], values if name == "train" else None)
         for name, rows in splits.items()
     }
     if not passed["train"].has_labels:
@@ -84,7 +85,12 @@ def survey_source(source: Source) -> FirstPassResult:
     rows = {name: found.rows for name, found in passed.items()}
     labelled = {name for name, found in passed.items() if found.has_labels}
     notes: tuple[str, ...] = (list_texts_note(source),) if source.has_list_texts else ()
-    notes += _notes_on_negatives(source)
+    notes += tuple(
+        written_lists_note(column, rows.split.where)
+        for name, rows in splits.items()
+        for column, first in cells[name].items()
+        if first.is_list
+    )
     if source.held_out is not None and values is not None:
         drawn = draw(
             values, task, passed["train"].labels, count=rows["train"], fraction=source.held_out, where=train.where
@@ -152,16 +158,6 @@ def read_blocks(
         yield block
 
 
-def _notes_on_negatives(source: Source) -> tuple[str, ...]:
-    """Return a message for each column of negatives whose lists are written as texts, and its split."""
-    return tuple(
-        written_lists_note(name, split.where)
-        for split in source.splits
-        for name, first in first_cells(split, source).items()
-        if first.is_list
-    )
-
-
 def _filled(source: Source, survey: FirstPassResult, name: str, limits: Mapping[str, int | None]) -> Iterator[RowBlock]:
     """Yield the blocks that have rows, with the rows that were skipped; those of an empty block go to another one."""
     bad: BadRows = {}
@@ -197,8 +193,13 @@ def _counts(splits: Mapping[str, SplitRows]) -> dict[str, int]:
     return {name: 0 if rows.wanted_N is None else int(rows.wanted_N.sum()) for name, rows in splits.items()}
 
 
-def _first_pass(name: str, split: Split, source: Source, values: RowValues | None) -> _FirstPass:
-    """Return the result of a first look at a split; `values` gets what the drawing of validation rows has to know."""
+def _first_pass(
+    name: str, split: Split, source: Source, cells: Mapping[str, FirstCell], values: RowValues | None
+) -> _FirstPass:
+    """Return the result of a first look at a split; `values` gets what the drawing of validation rows has to know.
+
+    `cells` say which columns have written lists.
+    """
     task, skips = source.task, source.skips_bad_rows
     is_given = source.label_type is None and task.kind in ("classification", "regression")
     has_classes = bool(task.columns.labels) and not is_given and task.kind not in ("question_answering", "seq2seq")
@@ -234,7 +235,7 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
     bad: BadRows | None = {} if skips else None
     rows, count, is_filled = 0, 0, False
     tables = tables_of(SplitRows(split=split, wanted_N=None), asked, bad)
-    for table in with_lists(tables, split, first_cells(split, source)):
+    for table in with_lists(tables, split, cells):
         rows += table.num_rows
         kept, columns = usable(table, labels_of, bad)
         count += kept.num_rows

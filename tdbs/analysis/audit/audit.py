@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tdbs.analysis.audit.characters import character_findings, removes_control_characters
 from tdbs.analysis.audit.classes import class_counts, class_findings
-from tdbs.analysis.audit.conflicts import conflict_findings
+from tdbs.analysis.audit.conflicts import Conflicts, conflict_findings, find_conflicts
 from tdbs.analysis.audit.contents import Contents, read_contents
 from tdbs.analysis.audit.duplicates import duplicate_findings
 from tdbs.analysis.audit.findings import Finding
@@ -30,7 +30,7 @@ from tdbs.pipeline.origin import unnoted
 from tdbs.settings import DEFAULT_MEMORY
 from tdbs.spilled import forget
 
-_REPEAT_CHECKS: tuple[Callable[[Contents, Repeats], list[Finding]], ...] = (
+_REPEAT_CHECKS: tuple[Callable[[Contents, Repeats, Conflicts], list[Finding]], ...] = (
     duplicate_findings,
     leak_findings,
     conflict_findings,
@@ -115,10 +115,12 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
     prepared = opened(dataset)
     contents = read_contents(prepared, spilled=_is_spilled(prepared, memory))
     repeats = find_repeats(contents)
+    conflicts = find_conflicts(contents, repeats)
+    forget(contents, repeats)
     found: list[Finding] = []
     for compare in _REPEAT_CHECKS:
-        found += compare(contents, repeats)
-        forget(contents, repeats)
+        found += compare(contents, repeats, conflicts)
+        forget(contents, repeats, conflicts)
     if scores is not None:
         found += label_error_findings(contents, prepared, Path(scores))
     for check in _CHECKS:

@@ -4,6 +4,8 @@ It is one meaning wherever an audit says "with another label": some sample there
 whatever labels others of the text have. Only a near duplicate is compared with one sample, the one that it is near.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
@@ -12,6 +14,7 @@ from tdbs.analysis.audit.repeats import Repeats
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.duplicates.mixing import HashArray
+from tdbs.spilled import kept
 
 # Shapes: N samples of all splits, R some of them, G groups of samples with one text.
 
@@ -19,35 +22,63 @@ _SHOWN_PAIRS = 10  # of rows, in a fix
 _SEVERAL_ANSWERS: tuple[TaskKind, ...] = ("question_answering", "seq2seq")  # where two labels may both be right
 
 
-def conflict_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conflicts:
+    """The samples whose text has another label elsewhere, and the first sample there with one, by split (R, R)."""
+
+    within: tuple[tuple[IntArray, IntArray], ...]  # in their split
+    with_train: tuple[tuple[IntArray, IntArray], ...]
+
+
+def find_conflicts(contents: Contents, repeats: Repeats) -> Conflicts:
+    """Return which samples conflict with which."""
+    splits = range(len(contents.names))
+    return Conflicts(
+        within=tuple(_within(contents, repeats, split) for split in splits),
+        with_train=tuple(_with_train(contents, repeats, split) for split in splits),
+    )
+
+
+def _within(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
+    rows = contents.samples_of(split)
+    if not contents.is_labelled[split]:
+        return rows[:0], rows[:0]
+    return _kept(contents, conflicting(repeats.whole.compared.normal_N, contents.label_digests_N, rows))
+
+
+def _with_train(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
+    rows = contents.samples_of(split)
+    if not (split > 0 and contents.has_train and contents.is_labelled[0] and contents.is_labelled[split]):
+        return rows[:0], rows[:0]
+    both, start = np.concatenate([contents.samples_of(0), rows]), contents.slice_of(split).start
+    return _kept(
+        contents, conflicting(repeats.whole.compared.normal_N, contents.label_digests_N, both, only_after=start)
+    )
+
+
+def _kept(contents: Contents, found: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
+    rows_R, others_R = found
+    return kept(rows_R, spilled=contents.spilled), kept(others_R, spilled=contents.spilled)
+
+
+def are_among(contents: Contents, split: int, rows_R: IntArray) -> BoolArray:
+    """Return for each sample of a split whether it is one of some of them."""
+    found = np.zeros(contents.rows_of(split), dtype=np.bool_)
+    found[rows_R - contents.slice_of(split).start] = True
+    return found
+
+
+def conflict_findings(contents: Contents, _repeats: Repeats, conflicts: Conflicts) -> list[Finding]:
     """Return the samples whose text stands in the same split, or in train, with another label."""
     found = []
     for split in range(len(contents.names)):
         for kind, (rows_R, others_R), where in (
-            ("conflicts", conflicts_within(contents, repeats, split), "in the split"),
-            ("conflicts_with_train", conflicts_with_train(contents, repeats, split), "in train"),
+            ("conflicts", conflicts.within[split], "in the split"),
+            ("conflicts_with_train", conflicts.with_train[split], "in train"),
         ):
             if len(rows_R):
                 found.append(_conflict(contents, kind, split, rows_R, others_R, where))
     return found
-
-
-def conflicts_within(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
-    """Return the samples whose text has another label in their split (R), and the first sample there with one (R)."""
-    if not contents.is_labelled[split]:
-        return _none()
-    return conflicting(repeats.whole.compared.normal_N, contents.label_digests_N, _rows(contents, split))
-
-
-def conflicts_with_train(contents: Contents, repeats: Repeats, split: int) -> tuple[IntArray, IntArray]:
-    """Return the samples whose text has another label in train (R), and the first sample there with one (R)."""
-    if not (split > 0 and contents.has_train and contents.is_labelled[0] and contents.is_labelled[split]):
-        return _none()
-    rows = _rows(contents, split)
-    both = np.concatenate([_rows(contents, 0), rows])
-    return conflicting(
-        repeats.whole.compared.normal_N, contents.label_digests_N, both, only_after=contents.slice_of(split).start
-    )
 
 
 def differs(contents: Contents, rows_R: IntArray, others_R: IntArray) -> BoolArray:
@@ -99,17 +130,9 @@ def conflicting(
     second_G = np.full(int(head_R.sum()), -1)  # the first row that differs from the group's first
     second_G[number_R[seconds]] = order[seconds]
     other_R = np.where(differs_R, first_R, second_G[number_R])
-    kept = np.flatnonzero((order >= only_after) & (other_R >= 0) & (other_R < others_end))
-    kept = kept[np.argsort(order[kept])]
-    return order[kept], other_R[kept]
-
-
-def _rows(contents: Contents, split: int) -> IntArray:
-    return np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
-
-
-def _none() -> tuple[IntArray, IntArray]:
-    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    chosen = np.flatnonzero((order >= only_after) & (other_R >= 0) & (other_R < others_end))
+    chosen = chosen[np.argsort(order[chosen])]
+    return order[chosen], other_R[chosen]
 
 
 def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str) -> Finding:

@@ -100,6 +100,11 @@ class Contents:
         """Return the samples of a split among all."""
         return slice(int(self.split_offsets_S1[split]), int(self.split_offsets_S1[split + 1]))
 
+    def samples_of(self, split: int) -> IntArray:
+        """Return the numbers of the samples of a split."""
+        part = self.slice_of(split)
+        return np.arange(part.start, part.stop)
+
     def split_of(self, row: int) -> int:
         """Return the number of a sample's split."""
         return int(np.searchsorted(self.split_offsets_S1, row, side="right")) - 1

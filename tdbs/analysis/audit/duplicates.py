@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tdbs.analysis.audit.conflicts import conflicts_within, differs, read_fix, with_another_label
+from tdbs.analysis.audit.conflicts import Conflicts, are_among, differs, read_fix, with_another_label
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, severity_of
 from tdbs.analysis.audit.repeats import Repeats, pairs_within, second_of
@@ -18,17 +18,15 @@ from tdbs.pipeline.origin import dropped_duplicates
 _MANY = 0.005  # share of a split's samples from which duplicates in it are worth a warning
 
 
-def duplicate_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
+def duplicate_findings(contents: Contents, repeats: Repeats, conflicts: Conflicts) -> list[Finding]:
     """Return the duplicates of each split: all but the first of each group."""
-    return [each for split in range(len(contents.names)) for each in _in_split(contents, repeats, split)]
+    return [each for split in range(len(contents.names)) for each in _in_split(contents, repeats, conflicts, split)]
 
 
-def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
+def _in_split(contents: Contents, repeats: Repeats, conflicts: Conflicts, split: int) -> list[Finding]:
     """Return the duplicates of a split."""
     exact_N, normal_N = repeats.whole.compared.exact_N, repeats.whole.compared.normal_N
-    rows = np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
-    in_conflict_R = np.zeros(len(rows), dtype=np.bool_)
-    in_conflict_R[conflicts_within(contents, repeats, split)[0] - contents.split_offsets_S1[split]] = True
+    rows, in_conflict_R = contents.samples_of(split), are_among(contents, split, conflicts.within[split][0])
     exact_R = rows[first_with_same(exact_N[rows].astype(np.uint64))]
     normal_R = rows[first_with_same(normal_N[rows].astype(np.uint64))]
     is_exact_R = exact_R != rows

@@ -5,7 +5,7 @@ Samples with negatives stand there if query and positive do.
 
 import numpy as np
 
-from tdbs.analysis.audit.conflicts import conflicts_with_train, differs, with_another_label
+from tdbs.analysis.audit.conflicts import Conflicts, are_among, differs, with_another_label
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, hold_out
 from tdbs.analysis.audit.repeats import Repeats, SameSamples, pairs_with_train, second_of
@@ -16,17 +16,15 @@ from tdbs.pipeline.origin import dropped_duplicates, kept_out
 # Shapes: N samples of all splits, R samples of a split, C near pairs.
 
 
-def leak_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
+def leak_findings(contents: Contents, repeats: Repeats, conflicts: Conflicts) -> list[Finding]:
     """Return the samples of other splits that stand in train."""
     others = range(1, len(contents.names)) if contents.has_train else range(0)
-    return [each for split in others for each in _leaks(contents, repeats, split)]
+    return [each for split in others for each in _leaks(contents, repeats, conflicts, split)]
 
 
-def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
+def _leaks(contents: Contents, repeats: Repeats, conflicts: Conflicts, split: int) -> list[Finding]:
     """Return the samples of a split that stand in train."""
-    rows = np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
-    in_conflict_R = np.zeros(len(rows), dtype=np.bool_)
-    in_conflict_R[conflicts_with_train(contents, repeats, split)[0] - contents.split_offsets_S1[split]] = True
+    rows, in_conflict_R = contents.samples_of(split), are_among(contents, split, conflicts.with_train[split][0])
     end = contents.split_offsets_S1[1]
     known = repeats.heads
     exact_R, normal_R = known.compared.exact_N[rows], known.compared.normal_N[rows]
