@@ -7,6 +7,7 @@ that no `prepare` of this user made, is refused.
 """
 
 import json
+import os
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -106,14 +107,15 @@ def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]
     timeout = 0
     while True:
         new = [folder for folder in path.parents if not folder.exists()]
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=timeout)
         except Timeout:
             waiting()
             timeout = -1  # none
-        except FileNotFoundError:
-            continue  # who held it has removed the folders that it had made
+        except (FileExistsError, FileNotFoundError):  # who held it has removed the folders that it had made
+            if any(os.path.lexists(folder) and not folder.is_dir() for folder in path.parents):
+                raise
         else:
             return lock, new
 
